@@ -1,0 +1,1 @@
+"""Which sessions go, why, and how to take it back."""

@@ -1,0 +1,86 @@
+"""Durations as in Prometheus, sizes as in Kubernetes: text to number and back."""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(
+    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
+)
+_SECONDS = (31_536_000.0, 604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
+_UNITS = ("y", "w", "d", "h", "m", "s", "ms")
+_MAX_SECONDS = 1_000 * _SECONDS[0]  # past this no date can be computed any more
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([kMGTPE])(i)?|(K)i)?(B)?", re.ASCII)
+_POWERS = {"k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+
+DURATION_FORM = "a duration such as 30s, 15m, 1h30m, 7d or 2w"
+SIZE_FORM = "a size such as 512Ki, 50MiB or 1G"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration written as Prometheus does: ``1h30m``, ``7d``, ``2w``; ``0`` is zero.
+
+    Raises:
+        ValueError: it is none, or longer than 1000 years.
+    """
+    if text == "0":
+        return 0.0
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise ValueError(f"{text!r} is not {DURATION_FORM}")
+    seconds = sum(int(n) * unit for n, unit in zip(match.groups(), _SECONDS, strict=True) if n)
+    if seconds > _MAX_SECONDS:
+        raise ValueError(f"{text!r} is longer than 1000y")
+    return seconds
+
+
+def format_duration(seconds: float, *, parts: int = 2) -> str:
+    """A duration for people, at most ``parts`` units long and rounded down: ``6d23h``, ``45s``."""
+    if seconds < 1:
+        return "0s" if seconds <= 0 else f"{int(seconds * 1000)}ms"
+    rest = int(seconds)
+    words: list[str] = []
+    # Weeks are left out: "31d" reads better than "4w3d".
+    for unit, size in zip(_UNITS, _SECONDS, strict=True):
+        if unit in ("w", "ms"):
+            continue
+        count, left = divmod(rest, int(size))
+        if count:
+            words.append(f"{count}{unit}")
+            rest = left
+        elif words:
+            break
+        if len(words) == parts:
+            break
+    return "".join(words)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size written as Kubernetes does (``512Ki``, ``2G``) or with a B (``50MiB``).
+
+    Raises:
+        ValueError: it is none, or is not a whole number of bytes.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not {SIZE_FORM}")
+    number, prefix, binary, kibi, _ = match.groups()
+    power = _POWERS[prefix or kibi] if prefix or kibi else 0
+    whole, _, fraction = number.partition(".")
+    factor: int = (1024 if binary or kibi else 1000) ** power
+    # Whole arithmetic: a float would lose bytes of large sizes.
+    scaled, rest = divmod(int(whole + fraction) * factor, 10 ** len(fraction))
+    if rest:
+        raise ValueError(f"{text!r} is not a whole number of bytes")
+    return scaled
+
+
+def format_size(size: float) -> str:
+    """A number of bytes for people: ``512 B``, ``1.5 MiB``."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024 or unit == "TiB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
