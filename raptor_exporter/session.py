@@ -261,9 +261,7 @@ def decode_metadata(metadata: msgspec.Raw | Mapping[str, Any] | None) -> Mapping
         return parse_object(bytes(memoryview(metadata))) or {}
 
 
-def select_metadata(
-    metadata: msgspec.Raw | Mapping[str, Any] | None, keys: frozenset[str]
-) -> dict[str, str]:
+def select_metadata(metadata: msgspec.Raw | Mapping[str, Any] | None, keys: frozenset[str]) -> dict[str, str]:
     """The texts of those metadata keys that somebody asks for."""
     metadata = decode_metadata(metadata)
     return {key: metadata_text(metadata[key]) for key in keys if key in metadata}

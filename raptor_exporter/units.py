@@ -67,10 +67,12 @@ def parse_size(text: str) -> int:
         raise ValueError(f"{text!r} is not {SIZE_FORM}")
     number, prefix, binary, kibi, _ = match.groups()
     power = _POWERS[prefix or kibi] if prefix or kibi else 0
+    base: int = 1024 if binary or kibi else 1000
     whole, _, fraction = number.partition(".")
-    factor: int = (1024 if binary or kibi else 1000) ** power
     # Whole arithmetic: a float would lose bytes of large sizes.
-    scaled, rest = divmod(int(whole + fraction) * factor, 10 ** len(fraction))
+    scaled: int = int(whole + fraction) * base**power
+    divisor: int = 10 ** len(fraction)
+    scaled, rest = divmod(scaled, divisor)
     if rest:
         raise ValueError(f"{text!r} is not a whole number of bytes")
     return scaled

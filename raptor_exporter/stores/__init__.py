@@ -1,0 +1,1 @@
+"""Where sessions live: the protocol, and the store in a directory."""

@@ -6,6 +6,7 @@ identity each, and every change names the identity that it was decided on.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,7 +72,7 @@ class Totals:
     reasons: Mapping[str, int]
     browsers: Mapping[str, int]  # valid sessions
     bytes: int
-    accesses: tuple[float, ...] | Any  # last accesses of the valid sessions, sorted
+    accesses: array[float]  # last accesses of the valid sessions, sorted
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,6 @@ class Snapshot:
     @cached_property
     def totals(self) -> Totals:
         """Counts, bytes and last accesses, computed at the first use."""
-        from array import array
-
         states = dict.fromkeys(STATES, 0)
         reasons = dict.fromkeys(REASONS, 0)
         browsers = dict.fromkeys(BROWSER_TYPES, 0)
@@ -100,7 +99,7 @@ class Snapshot:
             size += record.size
             if record.state == VALID:
                 browsers[record.browser_type] += 1  # type: ignore[index]  # checked when valid
-                accesses.append(record.accessed)
+                accesses.append(record.rank)
             elif record.reason is not None:
                 reasons[record.reason] += 1
         accesses.sort()
