@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 DAY = 86_400.0
 HOUR = 3_600.0
@@ -28,6 +28,13 @@ class EndpointState(StrEnum):
     REACHABLE = "reachable"
     UNREACHABLE = "unreachable"
     UNKNOWN = "unknown"
+
+
+class Probed(NamedTuple):
+    """What a plan knows of one endpoint."""
+
+    state: EndpointState
+    unreachable_since: float | None = None  # POSIX seconds of the first failed probe in a row
 
 
 @dataclass(frozen=True)
