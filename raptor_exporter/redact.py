@@ -1,0 +1,91 @@
+"""What may be shown of a URL: a CDP URL is a password to a browser, a page URL may carry one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "…"
+
+# As it stands in texts, in JSON with escaped slashes, and percent-encoded inside another URL.
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)(?P<slashes>:(?:\\?/){2}|%3A%2F%2F)(?P<authority>[^/?#\\\s]*)(?P<rest>\S*)",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"(?:[^\s/?#:@\[\]\"'<>%,;(){}|^`]+|\[[0-9a-f:.]+\])(?::\d{0,5})?", re.IGNORECASE)
+# A quote or bracket that closes behind a URL belongs to the sentence around it.
+_CLOSING = re.compile(r"[\"'`>)\]},.;:!]*\Z")
+_DEVTOOLS = re.compile(r"((?:\\?/|%2F)devtools(?:\\?/|%2F)[a-z_]+(?:\\?/|%2F))[^\s\"'<>]+", re.IGNORECASE)
+
+_PAGE_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>//)?(?P<rest>\S*)", re.IGNORECASE)
+_PLAIN_SCHEMES = frozenset({"http", "https", "ftp", "file", "about", "chrome", "chrome-extension"})
+_PAGE_URL_KEY = "page_url"
+
+
+def redact(text: str) -> str:
+    """The same text with every URL cut to its scheme, host and port.
+
+    Nothing is kept that a browser, a proxy before it or a web page could take for a secret: no
+    user, path, query or fragment, and no DevTools identifier that stands alone.
+    """
+    if "://" in text or ":\\/" in text or "%3" in text:
+        text = _URL.sub(_address_only, text)
+    if "devtools" in text.lower():
+        text = _DEVTOOLS.sub(lambda match: match[1] + HIDDEN, text)
+    return text
+
+
+def _address_only(match: re.Match[str]) -> str:
+    scheme, authority, rest = match["scheme"], match["authority"], match["rest"]
+    closing = _CLOSING.search(rest or authority)
+    tail = closing[0] if closing else ""
+    _, at, address = authority.rpartition("@")
+    if not rest:
+        address = address.removesuffix(tail)
+    if not _ADDRESS.fullmatch(address):
+        return f"{scheme}://{HIDDEN}{tail}"
+    path = rest.removesuffix(tail)
+    if at or path not in ("", "/"):
+        path = f"/{HIDDEN}"
+    return f"{scheme}://{address}{path}{tail}"
+
+
+def redact_page_url(url: str) -> str:
+    """The URL of a web page without its user, query and fragment; the path stays."""
+    match = _PAGE_URL.fullmatch(url)
+    if match is None:
+        return redact(url)
+    scheme = match["scheme"].lower()
+    if scheme not in _PLAIN_SCHEMES:
+        # Of data:, blob:, view-source:, ws: and what comes next year, nothing is known to be harmless.
+        return redact(url) if match["slashes"] else f"{scheme}:{HIDDEN}"
+    rest = re.split(r"[?#]", match["rest"], maxsplit=1)[0]
+    if not match["slashes"]:
+        return f"{scheme}:{rest if scheme == 'about' else HIDDEN}"
+    authority, slash, path = rest.partition("/")
+    address = authority.rpartition("@")[2]
+    if scheme in ("http", "https") and not _ADDRESS.fullmatch(address):
+        return f"{scheme}://{HIDDEN}"
+    return redact_devtools(f"{scheme}://{address}{slash}{path}")
+
+
+def redact_devtools(text: str) -> str:
+    """The same text without the identifiers of browsers and tabs."""
+    return _DEVTOOLS.sub(lambda match: match[1] + HIDDEN, text)
+
+
+def redact_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """A session's metadata as it may be shown: every URL in it without what could be a secret."""
+    return {redact(key): _shown(value) for key, value in metadata.items()}
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, str):
+        # A value that is a page's URL keeps its path: it tells sessions apart. Others are texts.
+        return redact_page_url(value) if re.match(r"https?://\S+\Z", value, re.IGNORECASE) else redact(value)
+    if isinstance(value, Mapping):
+        return {redact(str(key)): _shown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    return value
