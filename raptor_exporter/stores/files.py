@@ -1,0 +1,342 @@
+"""The store in a directory: one JSON file a session."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
+from raptor_exporter.names import SUFFIX, could_be_stem, is_session_file, safe_name
+from raptor_exporter.session import MAX_FILE_BYTES, check, format_timestamp, parse_object, parse_timestamp
+from raptor_exporter.stores import home, posix
+from raptor_exporter.stores.base import Identity, Snapshot, Wanted
+from raptor_exporter.stores.home import Permissions
+from raptor_exporter.stores.journal import Journal
+from raptor_exporter.stores.scan import Scanner
+from raptor_exporter.stores.trash import Trash
+
+_TRIES = 50  # how often a writer starts again when foreign writers keep changing the same file
+
+
+class FileStore:
+    """Sessions in a directory, shared with other processes and with other tools' writers.
+
+    Args:
+        path: the directory; ``~`` is expanded.
+        timezone: of naive timestamps; None is local time.
+        permissions: modes of what is made; by default from the environment.
+
+    Every method opens the directory anew, so one that was mounted or replaced is found at once. All
+    raise StoreError where the directory can't be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timezone: tzinfo | None = None,
+        permissions: Permissions | None = None,
+    ) -> None:
+        self.path = Path(path).expanduser()
+        self.timezone = timezone
+        self.permissions = permissions or Permissions.from_environment()
+        self.trash = Trash(self)
+        self.journal = Journal(self)
+
+    @property
+    def place(self) -> str:
+        """The directory's path."""
+        return str(self.path)
+
+    def create(self) -> None:
+        """Make the directory and its parents, private, if it isn't there."""
+        missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
+        for path in reversed(missing):
+            try:
+                path.mkdir(mode=0o700, exist_ok=True)
+                path.chmod(self.permissions.directory)
+            except OSError as error:
+                raise _store_error(self.path, error) from error
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[int]:
+        """A descriptor of the directory for the length of a block."""
+        try:
+            fd = os.open(self.path, posix.DIRECTORY_FLAGS)
+        except OSError as error:
+            raise _store_error(self.path, error) from error
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[int]:
+        """The directory's descriptor, with the store's lock held."""
+        with self.opened() as directory, contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(home.locked(directory, self.permissions, self.place))
+            except OSError as error:
+                raise _store_error(self.path / home.HOME, error) from error
+            yield directory
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def refresh(self, previous: Snapshot | None, wanted: Wanted) -> Snapshot:
+        """List everything, reading only what changed since ``previous``."""
+        taken_at = time.time()
+        with self.opened() as directory:
+            status = os.fstat(directory)
+            store_id = (status.st_dev, status.st_ino)
+            usable = previous is not None and (previous.store_id, previous.wanted) == (store_id, wanted)
+            before = previous.records if previous is not None and usable else {}
+            try:
+                records: Mapping[str, Any] = Scanner(directory, wanted, self.timezone).scan(before)
+            except OSError as error:
+                raise _store_error(self.path, error) from error
+            trash = self.trash.usage(directory)
+        if len(records) == len(before) and all(map(_is, records.values(), map(before.get, records))):
+            records = before  # nothing changed: one dictionary is enough
+        return Snapshot(records, taken_at, store_id, wanted, trash.sessions, trash.bytes)
+
+    def find(self, name: str) -> str | None:
+        """The stem of the session that a name means, or None."""
+        with self.opened() as directory:
+            return self._find(directory, name)
+
+    def _find(self, directory: int, name: str) -> str | None:
+        if could_be_stem(name) and _is_regular(directory, name + SUFFIX):
+            return name
+        try:
+            stem = safe_name(name)
+        except UnsafeName:
+            return None
+        if stem == name or not _is_regular(directory, stem + SUFFIX):
+            return None
+        try:
+            found = _read(directory, stem)
+        except UnreadableSession:
+            return None
+        return stem if found is not None and check(found.data).session_id == name else None
+
+    def read(self, stem: str) -> bytes | None:
+        """The bytes of a session file; None if there is none. Raises UnreadableSession."""
+        with self.opened() as directory:
+            found = _read(directory, stem)
+        return None if found is None else found.data
+
+    def identify(self, stem: str) -> Identity | None:
+        """The identity that a deletion of this session must find again; None if there is none."""
+        with self.opened() as directory:
+            status = _status(directory, stem + SUFFIX)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return None
+        return Identity(status.st_ino, status.st_mtime_ns, status.st_size)
+
+    def stems(self) -> list[str]:
+        """The stems of all session files, sorted."""
+        with self.opened() as directory, os.scandir(directory) as entries:
+            return sorted(
+                e.name[: -len(SUFFIX)]
+                for e in entries
+                if is_session_file(e.name) and e.is_file(follow_symlinks=False)
+            )
+
+    def usage(self) -> tuple[int, int]:
+        """Number of session files and their bytes."""
+        count = size = 0
+        with self.opened() as directory, os.scandir(directory) as entries:
+            for entry in entries:
+                if is_session_file(entry.name) and entry.is_file(follow_symlinks=False):
+                    count += 1
+                    with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                        size += entry.stat(follow_symlinks=False).st_size
+        return count, size
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def save(self, session_name: str, fields: Mapping[str, Any]) -> str:
+        """Create or replace a session; returns its stem. Raises SessionConflict, UnsafeName."""
+        safe = safe_name(session_name)
+        with self.locked() as directory:
+            for _ in range(_TRIES):
+                stem = self._find(directory, session_name) or safe
+                found = self._replaceable(directory, stem)
+                document = {} if found is None else parse_object(found.data) or {}
+                owner = document.get("session_id")
+                if isinstance(owner, str) and owner and owner != session_name:
+                    message = (
+                        f"{stem}{SUFFIX} belongs to the session {owner!r}: "
+                        f"give this one another name, or delete that one first"
+                    )
+                    raise SessionConflict(message)
+                if self._write(directory, stem, {**document, **fields}, found):
+                    return stem
+        raise SessionConflict(f"{safe}{SUFFIX} keeps being changed by another program: try again later")
+
+    def touch(self, stem: str) -> bool:
+        """Move the file's mtime to now, so that a cleanup in flight spares it. False: not there."""
+        with self.opened() as directory:
+            if not _is_regular(directory, stem + SUFFIX):
+                return False
+            try:
+                os.utime(stem + SUFFIX, dir_fd=directory, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                raise _conflict(stem, error) from error
+        return True
+
+    def mark_accessed(self, stem: str, when: float) -> bool:
+        """Move ``last_accessed`` forward to ``when`` (POSIX seconds), keeping everything else."""
+        with self.locked() as directory:
+            for _ in range(_TRIES):
+                found = _read(directory, stem)
+                document = None if found is None else parse_object(found.data)
+                if document is None:
+                    return False
+                if self._is_later(document.get("last_accessed"), when):
+                    return True
+                document["last_accessed"] = format_timestamp(when)
+                if self._write(directory, stem, document, found):
+                    return True
+        raise SessionConflict(f"{stem}{SUFFIX} keeps being changed by another program: try again later")
+
+    def _is_later(self, written: object, when: float) -> bool:
+        try:
+            return isinstance(written, str) and parse_timestamp(written, self.timezone) >= when
+        except ValueError:
+            return False
+
+    def _replaceable(self, directory: int, stem: str) -> _Found | None:
+        """What a save is about to replace; None where the name is free."""
+        found = _read(directory, stem)
+        if found is None and _status(directory, stem + SUFFIX) is not None:
+            message = f"{stem}{SUFFIX} in the store is no regular file: move it away, or choose another name"
+            raise SessionConflict(message)
+        return found
+
+    def _write(self, directory: int, stem: str, document: Mapping[str, Any], found: _Found | None) -> bool:
+        """Replace the file that was read (or make a new one); False if it changed meanwhile.
+
+        Temporary file, fsync, compare, rename, fsync: a reader sees the old file or the new one,
+        and a crash leaves one of them whole.
+        """
+        data = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if len(data) > MAX_FILE_BYTES:
+            size = f"{len(data):,} bytes, {MAX_FILE_BYTES:,} at most"
+            raise SessionConflict(f"the session file would be too large ({size}): save less metadata")
+        mode = self.permissions.file if found is None else stat.S_IMODE(found.status.st_mode)
+        owner = None if found is None else (found.status.st_uid, found.status.st_gid)
+        name = stem + SUFFIX
+        try:
+            with home.folder(directory, home.TEMPORARY, permissions=self.permissions) as temporary:
+                home.remove_stale(temporary)
+                new = home.write_temporary(temporary, data, mode, owner)
+                try:
+                    if found is None:
+                        posix.rename_noreplace(new, name, temporary, directory)
+                    elif _identity(_status(directory, name)) != _identity(found.status):
+                        return False
+                    else:
+                        os.rename(new, name, src_dir_fd=temporary, dst_dir_fd=directory)
+                    new = ""
+                except FileExistsError:
+                    return False
+                finally:
+                    if new:
+                        os.unlink(new, dir_fd=temporary)
+            os.fsync(directory)
+        except OSError as error:
+            raise _conflict(stem, error) from error
+        return True
+
+    def delete(self, stem: str) -> bool:
+        """Delete one session for good. False if there is none. Raises UnreadableSession."""
+        with self.locked() as directory:
+            if _read(directory, stem) is None:
+                return False
+            try:
+                os.unlink(stem + SUFFIX, dir_fd=directory)
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                raise _conflict(stem, error) from error
+            os.fsync(directory)
+        return True
+
+
+class _Found(NamedTuple):
+    data: bytes
+    status: os.stat_result
+
+
+def _read(directory: int, stem: str) -> _Found | None:
+    if not could_be_stem(stem):
+        return None
+    try:
+        with posix.opened(stem + SUFFIX, posix.READ_FLAGS, dir_fd=directory) as fd:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            data = posix.read_up_to(fd, MAX_FILE_BYTES + 1, status.st_size)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a symlink; a socket
+            return None
+        message = f"{stem}{SUFFIX} can't be read now: {error.strerror}"
+        raise UnreadableSession(message) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise UnreadableSession(f"{stem}{SUFFIX} is over 1 MiB, too large for a session file")
+    return _Found(data, status)
+
+
+def _is_regular(directory: int, file_name: str) -> bool:
+    status = _status(directory, file_name)
+    return status is not None and stat.S_ISREG(status.st_mode)
+
+
+def _status(directory: int, file_name: str) -> os.stat_result | None:
+    try:
+        return os.stat(file_name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _identity(status: os.stat_result | None) -> Identity | None:
+    return None if status is None else Identity(status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _conflict(stem: str, error: OSError) -> SessionConflict:
+    if isinstance(error, PermissionError):
+        return SessionConflict(
+            f"{stem}{SUFFIX} can't be written with its mode and owner kept ({error.strerror}): "
+            "run as its owner, or give this user write access"
+        )
+    return SessionConflict(f"{stem}{SUFFIX} can't be written: {error.strerror}")
+
+
+def _store_error(path: Path, error: OSError) -> StoreError:
+    match error:
+        case FileNotFoundError():
+            remedy = "no such directory: make it, or name another store"
+        case NotADirectoryError():
+            remedy = "not a directory: name the directory that holds the session files"
+        case PermissionError():
+            remedy = f"permission denied for uid {os.geteuid()}: run as its owner or share it by group"
+        case _:
+            remedy = error.strerror or str(error)
+    return StoreError(f"{path}: {remedy}")

@@ -1,0 +1,147 @@
+"""The few file operations that Python doesn't spell: directory descriptors and renameat2."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+
+from raptor_exporter.exceptions import SessionBusy
+
+# Never follow a link, never wait for the other end of a FIFO, never leak into a child process.
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_RENAME_NOREPLACE = 1
+_LOCK_WAIT_SECONDS = 10.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def opened(path: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> Iterator[int]:
+    """A file descriptor for the length of a block."""
+    fd = os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def subdirectory(parent: int, name: str, mode: int, *, create: bool) -> int:
+    """Open a folder below an open one without following a link; make it first if asked to.
+
+    Raises:
+        OSError: it isn't there, is a link, or can't be made.
+    """
+    flags = DIRECTORY_FLAGS | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with contextlib.suppress(FileExistsError):  # another process was faster
+        os.mkdir(name, 0o700, dir_fd=parent)
+    fd = os.open(name, flags, dir_fd=parent)
+    if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+        os.fchmod(fd, mode)  # past the umask, and with setgid for a shared group
+    return fd
+
+
+def rename_noreplace(source: str, target: str, source_fd: int, target_fd: int) -> None:
+    """Move a file to a name that must be free, atomically where the kernel and file system can.
+
+    Where renameat2 isn't supported (SMB, FUSE, NFS) it is a link and an unlink, and where links are
+    refused too (another uid's file under ``protected_hardlinks``) a copy made with O_EXCL.
+
+    Raises:
+        FileExistsError: the target is there; nothing was changed.
+        OSError: the move failed; the source is still there.
+    """
+    renameat2 = getattr(_libc, "renameat2", None)
+    if renameat2 is not None:
+        done = renameat2(
+            source_fd, os.fsencode(source), target_fd, os.fsencode(target), ctypes.c_uint(_RENAME_NOREPLACE)
+        )
+        if done == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+            raise OSError(code, os.strerror(code), source)
+    try:
+        os.link(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        _copy_exclusive(source, target, source_fd, target_fd)
+    os.unlink(source, dir_fd=source_fd)
+
+
+def _copy_exclusive(source: str, target: str, source_fd: int, target_fd: int) -> None:
+    with opened(source, READ_FLAGS, dir_fd=source_fd) as read:
+        status = os.fstat(read)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with opened(target, flags, dir_fd=target_fd) as write:
+            try:
+                while chunk := os.read(read, 1 << 20):
+                    write_all(write, chunk)
+                os.fchmod(write, stat.S_IMODE(status.st_mode))
+                os.utime(write, ns=(status.st_atime_ns, status.st_mtime_ns))
+                os.fsync(write)
+            except BaseException:
+                os.unlink(target, dir_fd=target_fd)
+                raise
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything: one call may take only a part."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def read_up_to(fd: int, limit: int, hint: int) -> bytes:
+    """At most ``limit`` bytes from the start of a file whose size was ``hint``."""
+    data = os.read(fd, min(hint + 1, limit))
+    # One call is enough unless the file grew or shrank, or its file system gives less at a time.
+    if len(data) != hint:
+        while len(data) < limit and (more := os.read(fd, limit - len(data))):
+            data += more
+    return data
+
+
+@contextlib.contextmanager
+def flocked(fd: int, what: str, *, wait: float = _LOCK_WAIT_SECONDS) -> Iterator[None]:
+    """Hold an exclusive flock for the length of a block.
+
+    Raises:
+        SessionBusy: another process held it for longer than ``wait`` seconds.
+    """
+    deadline = time.monotonic() + wait
+    pause = 0.0005
+    while not try_flock(fd):
+        if time.monotonic() >= deadline:
+            message = f"{what} is locked by another process for more than {wait:g} s: try again later"
+            raise SessionBusy(message)
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)
+    try:
+        yield
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def try_flock(fd: int) -> bool:
+    """Take an exclusive flock if it is free."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
