@@ -142,7 +142,7 @@ def _browser_path(body: bytes) -> str:
     return slash + path
 
 
-def _explain(target: Target, error: Exception) -> Answer:  # noqa: PLR0911  # a table of cases
+def _explain(target: Target, error: Exception) -> Answer:  # a table of cases
     match error:
         case ConnectionRefusedError():
             return Answer(ProbeKind.REFUSED, "connection refused")
