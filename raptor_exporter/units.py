@@ -29,10 +29,13 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise ValueError(f"{text!r} is not {DURATION_FORM}")
-    seconds = sum(int(n) * unit for n, unit in zip(match.groups(), _SECONDS, strict=True) if n)
-    if seconds > _MAX_SECONDS:
+    # Whole milliseconds: a float overflows on numbers that are merely absurd.
+    milliseconds = sum(
+        int(n) * int(unit * 1000) for n, unit in zip(match.groups(), _SECONDS, strict=True) if n
+    )
+    if milliseconds > _MAX_SECONDS * 1000:
         raise ValueError(f"{text!r} is longer than 1000y")
-    return seconds
+    return milliseconds / 1000
 
 
 def format_duration(seconds: float, *, parts: int = 2) -> str:
