@@ -1,0 +1,240 @@
+"""How one operation waits: with ``await`` in the asynchronous half, blocking in the synchronous one.
+
+Playwright has one set of names in two APIs. Everything here that drives it is written once, as
+coroutines over the asynchronous names, and calls Playwright through a ``Turn``. Under the synchronous
+API each call has its result at once, so such a coroutine never has to wait and runs to its end in
+one step (``run_now``).
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import functools
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar, cast
+
+from raptor_exporter.browser.problem import DriverError
+from raptor_exporter.redact import redact
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Turn(abc.ABC):
+    """One operation with its time limit: every wait in it ends by then with a ``TimeoutError``."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds until the operation has to be over; never negative."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    async def call(self, method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of Playwright's.
+
+        Raises:
+            DriverError: Playwright failed the call.
+            TimeoutError: the operation's time is over.
+        """
+        return await self._translated(self.left(), functools.partial(method, *args, **kwargs))
+
+    async def call_within(
+        self, seconds: float, method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same with a shorter limit for this one call."""
+        return await self._translated(min(seconds, self.left()), functools.partial(method, *args, **kwargs))
+
+    async def call_to_the_end(
+        self, method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same without a limit: for what leaves something behind if it is torn in the middle."""
+        return await self._translated(None, functools.partial(method, *args, **kwargs))
+
+    async def _translated(self, seconds: float | None, method: Callable[[], Awaitable[T]]) -> T:
+        from playwright.async_api import Error
+        from playwright.async_api import TimeoutError as PlaywrightTimeoutError
+
+        try:
+            return await self._call(seconds, method)
+        except Error as error:
+            # The one place where Playwright's words come in. They hold CDP URLs, so they are not chained.
+            text = redact(str(error).partition("\nCall log:")[0])
+            timed_out = isinstance(error, PlaywrightTimeoutError)
+            closed = type(error).__name__ == "TargetClosedError" or "already stopped" in text
+        raise DriverError(text, timed_out=timed_out, closed=closed)
+
+    @abc.abstractmethod
+    async def _call(self, seconds: float | None, method: Callable[[], Awaitable[T]]) -> T: ...
+
+    @abc.abstractmethod
+    async def aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function that blocks on files or sockets."""
+
+    @abc.abstractmethod
+    async def talk(self, conversation: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that waits for the network itself, not through Playwright."""
+
+    @abc.abstractmethod
+    async def join(self, flights: Flights, key: object, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do something that must not be done twice at once, nor be torn in the middle."""
+
+
+class Flights:
+    """What is under way in one event loop, so that a second comer joins instead of starting again."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[object, asyncio.Task[Any]] = {}
+
+    def join(self, key: object, start: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        """The task that is under way for ``key``, or a new one."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(start())
+            task.add_done_callback(functools.partial(self._landed, key))
+        return task
+
+    def _landed(self, key: object, task: asyncio.Task[Any]) -> None:
+        del self._tasks[key]
+        if not task.cancelled():
+            task.exception()  # its callers may all have gone; then nobody else asks for it
+
+    async def land(self, *, patience: float = 0.0) -> None:
+        """Wait ``patience`` seconds for what is under way, then cancel it."""
+        tasks = list(self._tasks.values())
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=patience)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class AwaitingTurn(Turn):
+    """A turn in an event loop."""
+
+    async def _call(self, seconds: float | None, method: Callable[[], Awaitable[T]]) -> T:
+        async with asyncio.timeout(seconds):
+            return await method()
+
+    async def aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread, so that the loop goes on."""
+        async with asyncio.timeout(self.left()):
+            return await asyncio.to_thread(function, *args, **kwargs)
+
+    async def talk(self, conversation: Coroutine[Any, Any, T]) -> T:
+        """Await it."""
+        async with asyncio.timeout(self.left()):
+            return await conversation
+
+    async def join(self, flights: Flights, key: object, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Await the task that is under way, or start it."""
+        async with asyncio.timeout(self.left()):
+            # Shielded: a caller that is cancelled or out of time leaves it to the others, or to the cache.
+            return await asyncio.shield(flights.join(key, start))
+
+
+class BlockingTurn(Turn):
+    """A turn in a thread that uses Playwright's synchronous API."""
+
+    async def _call(self, seconds: float | None, method: Callable[[], Awaitable[T]]) -> T:
+        with _cancelled_after(seconds):
+            return cast("T", method())
+
+    async def aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Block: this thread has nothing else to do."""
+        return function(*args, **kwargs)
+
+    async def talk(self, conversation: Coroutine[Any, Any, T]) -> T:
+        """Run it in an event loop of its own, in a thread of its own."""
+        # This thread counts as one with a running event loop, Playwright's own, so it can't run another.
+        outcome: list[T] = []
+        failure: list[Exception] = []
+
+        async def within() -> T:
+            async with asyncio.timeout(self.left()):
+                return await conversation
+
+        def run() -> None:
+            try:
+                outcome.append(asyncio.run(within()))
+            except Exception as error:  # noqa: BLE001  # carried to the caller's thread and raised there
+                failure.append(error)
+
+        thread = threading.Thread(target=run, name="raptor-conversation", daemon=True)
+        thread.start()
+        thread.join()
+        if failure:
+            raise failure[0]
+        return outcome[0]
+
+    async def join(self, flights: Flights, key: object, start: Callable[[], Coroutine[Any, Any, T]]) -> T:  # noqa: ARG002  # see Turn
+        """Do it: a blocked thread can't do a second thing."""
+        return await start()
+
+
+@contextmanager
+def _cancelled_after(seconds: float | None) -> Iterator[None]:
+    """End a blocking call of Playwright's synchronous API when its time is over.
+
+    Such a call makes one task in Playwright's own event loop, which runs while the call blocks. That
+    task is the first one that is made here; cancelling it ends the call.
+
+    Raises:
+        TimeoutError: the call was ended.
+    """
+    loop = running_loop()
+    if loop is None or seconds is None:  # without a loop no driver runs yet, so there is nothing to cancel
+        yield
+        return
+    earlier = loop.get_task_factory()
+    tasks: list[asyncio.Task[Any]] = []
+    timed_out = False
+
+    def make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:  # noqa: ANN401  # as asyncio has it
+        loop.set_task_factory(earlier)
+        task = earlier(loop, work, **options) if earlier else asyncio.Task(work, loop=loop, **options)
+        tasks.append(cast("asyncio.Task[Any]", task))
+        return task
+
+    def expire() -> None:
+        nonlocal timed_out
+        timed_out = True
+        for task in tasks:
+            task.cancel()
+
+    loop.set_task_factory(make_task)
+    timer = loop.call_later(seconds, expire)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not timed_out:
+            raise
+    finally:
+        timer.cancel()
+        if not tasks:
+            loop.set_task_factory(earlier)
+    if timed_out and all(task.cancelled() for task in tasks):
+        raise TimeoutError
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of this thread; also Playwright's own, while its synchronous API is in use."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def run_now(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine whose every step is a ``BlockingTurn``'s, so that it never has to wait."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    work.close()
+    raise RuntimeError("a step of a blocking operation tried to wait in an event loop")
