@@ -146,18 +146,18 @@ class Trash:
 
     # -- after a crash ---------------------------------------------------------------------------
 
-    def recover(self) -> int:
-        """Finish the runs that crashed: verify each claimed file again. Returns how many runs."""
+    def recover(self) -> list[tuple[Manifest, list[Outcome]]]:
+        """Finish the runs that crashed: verify each claimed file again. Returns what became of them."""
+        finished = []
         with self._opened_store() as directory:
-            return sum(1 for _ in self._recovered(directory))
+            for held in self._held_runs(directory):
+                if held.manifest is None or not held.manifest.sealed:
+                    outcomes = self._finish(directory, held)
+                    if held.manifest is not None:
+                        finished.append((held.manifest, outcomes))
+        return finished
 
-    def _recovered(self, directory: int) -> Iterator[str]:
-        for held in self._held_runs(directory):
-            if held.manifest is None or not held.manifest.sealed:
-                self._finish(directory, held)
-                yield held.run
-
-    def _finish(self, directory: int, held: _Held) -> None:
+    def _finish(self, directory: int, held: _Held) -> list[Outcome]:
         """Verify what a crashed run had claimed, as it would have done itself."""
         plan = held.manifest
         outcomes = []
@@ -169,13 +169,14 @@ class Trash:
             else:
                 outcomes.append(Outcome(name, self._put_back(directory, held, name, status)))
         if plan is not None:
-            outcomes += [Outcome(name, GONE) for name in plan.chosen if name not in present]
+            outcomes += [Outcome(name, SKIPPED) for name in plan.chosen if name not in present]
             posix.write_all(held.fd, b"\n" + manifest.seal_line(outcomes))
             os.fsync(held.fd)
             os.fsync(directory)
         elif not any(_claimed(held.folder)):
             self._remove_run(directory, held)
         logger.warning("finished a run that had crashed", extra={"run": held.run, "sessions": len(present)})
+        return outcomes
 
     def _put_back(self, directory: int, held: _Held, name: str, status: os.stat_result) -> str:
         try:
@@ -206,10 +207,8 @@ class Trash:
         return Usage(sum(u.sessions for _, u in seen.values()), sum(u.bytes for _, u in seen.values()))
 
     def sessions(self) -> list[Trashed]:
-        """Everything in the trash, oldest first. Runs at work are left out."""
+        """Everything in the trash, oldest first. Runs at work, or crashed and not recovered, are left out."""
         with self._opened_store() as directory:
-            for _ in self._recovered(directory):
-                pass
             found = [item for held in self._held_runs(directory) for item in _trashed(held)]
         return sorted(found, key=lambda t: (t.deleted_at, t.run, t.name))
 
@@ -287,8 +286,6 @@ class Trash:
         else:
             due = lambda _run, _name, at: now - at >= retain  # noqa: E731
         with self._opened_store() as directory:
-            for _ in self._recovered(directory):
-                pass
             return self._empty(directory, due)
 
     def _empty(self, directory: int, due: _Due) -> Emptied:
@@ -445,7 +442,7 @@ def _claimed(folder: int) -> Iterator[tuple[str, os.stat_result]]:
 
 def _trashed(held: _Held) -> Iterator[Trashed]:
     plan = held.manifest
-    if plan is None:
+    if plan is None or not plan.sealed:
         return
     for name, status in _claimed(held.folder):
         chosen = plan.chosen.get(name)

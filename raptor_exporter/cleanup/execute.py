@@ -1,0 +1,225 @@
+"""Carry a plan out: guards, claims, trash, journal. The only way to delete by rule."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from raptor_exporter.cleanup.plan import Breach, Plan, PolicyPlan
+from raptor_exporter.cleanup.policy import Mode, TrashRules
+from raptor_exporter.exceptions import StoreError
+from raptor_exporter.stores import trash
+from raptor_exporter.stores.base import Chosen, Outcome
+from raptor_exporter.stores.files import FileStore
+
+logger = logging.getLogger(__name__)
+
+SUCCESS = "success"
+REFUSED = "refused"
+ERROR = "error"
+OUTCOMES = (SUCCESS, REFUSED, ERROR)
+
+REASONS = ("idle", "old", "unmodified", "unreachable", "cap")
+
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class Report:
+    """What one run of one policy did."""
+
+    policy: str
+    mode: Mode
+    at: float  # POSIX seconds
+    candidates: int
+    candidate_bytes: int
+    outcome: str = SUCCESS
+    run: str | None = None  # the folder in the trash; None where nothing was touched
+    breach: Breach | None = None
+    error: str | None = None
+    results: list[tuple[Chosen, Outcome]] = field(default_factory=list)
+    deleted_bytes: int = 0
+    duration: float = 0.0  # seconds
+
+    @property
+    def deleted(self) -> Counter[str]:
+        """Deletions by reason."""
+        return Counter(chosen.reason for chosen, outcome in self.results if outcome.result == trash.DELETED)
+
+    def count(self, *results: str) -> int:
+        """How many sessions ended in one of these results."""
+        return sum(outcome.result in results for _, outcome in self.results)
+
+    @property
+    def skipped(self) -> int:
+        """Chosen, but changed before the deletion, so spared."""
+        return self.count(trash.SKIPPED, trash.SUPERSEDED)
+
+    @property
+    def failed(self) -> int:
+        """Deletions that failed."""
+        return self.count(trash.FAILED)
+
+
+def run_policy(
+    store: FileStore,
+    plan: Plan,
+    policy: str,
+    rules: TrashRules,
+    *,
+    doubt: Breach | None = None,
+    progress: Progress = lambda _done: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Report:
+    """Run one policy of a plan by its mode; every outcome ends in the report, none is raised.
+
+    Args:
+        store: where the plan's snapshot was taken.
+        plan: made from a refresh just now.
+        policy: the name of one of the plan's policies.
+        rules: how long the trash keeps what is deleted.
+        doubt: the clock guard's breach, if there is one.
+        progress: called with the number of sessions done.
+        stopping: asked between two deletions; True ends the run early.
+    """
+    started = time.monotonic()
+    chosen_by = plan.of(policy)
+    report = Report(policy, chosen_by.policy.mode, plan.now, len(chosen_by.deletions), chosen_by.bytes)
+    report.breach = doubt or chosen_by.breach
+    try:
+        # The one place where a dry run and a real one part.
+        if report.mode is Mode.ENFORCE and report.breach is None:
+            _enforce(store, plan, chosen_by, rules, report, progress, stopping)
+        elif report.mode is Mode.ENFORCE:
+            report.outcome = REFUSED
+    except trash.StoreReplaced as error:
+        report.outcome, report.error = REFUSED, str(error)
+    except StoreError as error:
+        report.outcome, report.error = ERROR, str(error)
+    if report.outcome == SUCCESS and report.failed:
+        first = next(outcome.error for _, outcome in report.results if outcome.result == trash.FAILED)
+        report.outcome, report.error = ERROR, f"{report.failed} deletions failed, the first with: {first}"
+    report.duration = time.monotonic() - started
+    _tell(store, report)
+    return report
+
+
+def _enforce(
+    store: FileStore,
+    plan: Plan,
+    chosen_by: PolicyPlan,
+    rules: TrashRules,
+    report: Report,
+    progress: Progress,
+    stopping: Callable[[], bool],
+) -> None:
+    recover(store)
+    empty_trash(store, now=plan.now, retain=rules.retain)
+    chosen = chosen_by.chosen()
+    if chosen:
+        with store.trash.run(report.policy, report.mode, plan.now, chosen, plan.snapshot.store_id) as run:
+            report.run = run.header.run
+            for done, item in enumerate(chosen, 1):
+                if stopping():
+                    report.outcome, report.error = ERROR, f"stopped after {done - 1} of {len(chosen)}"
+                    break
+                outcome = run.claim(item)
+                report.results.append((item, outcome))
+                if outcome.result == trash.DELETED:
+                    report.deleted_bytes += item.identity.size
+                progress(done)
+    if rules.max_bytes is not None:
+        empty_trash(store, now=plan.now, max_bytes=rules.max_bytes)
+
+
+def recover(store: FileStore) -> int:
+    """Finish what crashed runs left, and tell the journal. Returns how many runs.
+
+    Raises:
+        StoreError: the trash can't be used.
+    """
+    finished = store.trash.recover()
+    for plan, outcomes in finished:
+        report = Report(
+            plan.header.policy, Mode(plan.header.mode), plan.header.at, len(plan.chosen), 0, ERROR
+        )
+        report.run = plan.header.run
+        report.error = "the process ended before the run did; it was finished later"
+        report.results = [(plan.chosen[o.name], o) for o in outcomes if o.name in plan.chosen]
+        _tell(store, report)
+    return len(finished)
+
+
+def empty_trash(
+    store: FileStore, *, now: float, retain: float | None = None, max_bytes: int | None = None
+) -> trash.Emptied:
+    """Delete for good what is overdue (or everything), and tell the journal.
+
+    Raises:
+        StoreError: the trash can't be used.
+    """
+    emptied = store.trash.empty(now=now, retain=retain, max_bytes=max_bytes)
+    if emptied.sessions or emptied.put_back:
+        entry = {"type": "emptied", "at": now, **emptied._asdict()}
+        _write(store, [entry])
+        logger.info("emptied trash", extra=emptied._asdict())
+    return emptied
+
+
+def _tell(store: FileStore, report: Report) -> None:
+    """Log one line a run and one at debug a session; write both to the journal."""
+    extra = run_entry(report)
+    level = logging.INFO if report.outcome == SUCCESS else logging.WARNING
+    logger.log(level, "cleanup run", extra={k: v for k, v in extra.items() if k not in ("type", "at")})
+    for entry in _session_entries(report):
+        logger.debug("cleanup session", extra={"session": entry["name"], **{k: entry[k] for k in _LOGGED}})
+    _write(store, [*_session_entries(report), extra], optional=report.mode is Mode.PLAN)
+
+
+_LOGGED = ("policy", "result", "reason", "detail")
+
+
+def run_entry(report: Report) -> dict[str, Any]:
+    """The journal's line about a run."""
+    return {
+        "type": "run",
+        "at": report.at,
+        "run": report.run,
+        "policy": report.policy,
+        "mode": str(report.mode),
+        "outcome": report.outcome,
+        "candidates": report.candidates,
+        "deleted": report.count(trash.DELETED),
+        "bytes": report.deleted_bytes,
+        "skipped": report.skipped,
+        "failed": report.failed,
+        "error": report.error or (report.breach.message if report.breach is not None else None),
+        "seconds": round(report.duration, 3),
+    }
+
+
+def _session_entries(report: Report) -> Iterator[dict[str, Any]]:
+    for chosen, outcome in report.results:
+        yield {
+            "type": "session",
+            "at": report.at,
+            "run": report.run,
+            "name": chosen.name,
+            "policy": report.policy,
+            "result": outcome.result,
+            "reason": chosen.reason,
+            "detail": outcome.error or chosen.detail,
+        }
+
+
+def _write(store: FileStore, entries: list[dict[str, Any]], *, optional: bool = False) -> None:
+    try:
+        store.journal.append(entries)
+    except StoreError as error:
+        # What was done is done, and told by the log; a full disk must not turn it into a failure.
+        # In mode plan the store may well be read-only.
+        logger.log(logging.DEBUG if optional else logging.ERROR, "journal not written: %s", error)
