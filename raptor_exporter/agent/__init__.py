@@ -1,0 +1,1 @@
+"""The long-running process: loops that refresh, probe, clean up and reload."""
