@@ -170,6 +170,20 @@ def empty_trash(
     return emptied
 
 
+def restore_from_trash(store: FileStore, wanted: str) -> list[str]:
+    """Bring back a run's sessions or one session, and tell the journal. Returns their names.
+
+    Raises:
+        KeyError: neither a run nor a session in the trash has that name.
+        SessionConflict: a session of that name is in the store; nothing was changed.
+        StoreError: the trash can't be used.
+    """
+    names = store.trash.restore(wanted)
+    now = time.time()
+    _write(store, [{"type": "restored", "at": now, "name": name} for name in names])
+    return names
+
+
 def _tell(store: FileStore, report: Report) -> None:
     """Log one line a run and one at debug a session; write both to the journal."""
     extra = run_entry(report)

@@ -8,17 +8,17 @@ from dataclasses import replace
 
 from raptor_exporter.cleanup.execute import Progress, Report, run_policy
 from raptor_exporter.cleanup.match import Probes
-from raptor_exporter.cleanup.plan import NO_PROBES, plan
+from raptor_exporter.cleanup.plan import NO_PROBES, Plan, plan
 from raptor_exporter.cleanup.policy import (
     DAY,
     NO_GUARDS,
     Expire,
-    Guards,
     Match,
     Mode,
     Policy,
     Rules,
     metadata_keys,
+    needs_endpoints,
 )
 from raptor_exporter.session import CORRUPT, INVALID_TIMESTAMP, REASONS
 from raptor_exporter.stores.base import Snapshot, Wanted
@@ -28,21 +28,19 @@ EXPIRED = "expired"
 INVALID = "invalid"
 ALL = "all"
 
-DEFAULT_GUARDS = Guards()
-
 _ANY = Match(state="any")
 
 
-def expired(base: Rules, max_age: float = 7 * DAY, guards: Guards = DEFAULT_GUARDS) -> Rules:
+def expired(base: Rules, max_age: float = 7 * DAY) -> Rules:
     """What was not accessed for ``max_age`` seconds, and what can't tell when it was."""
     expire = Expire(idle_for=max_age, invalid=frozenset({CORRUPT, INVALID_TIMESTAMP}))
-    return _one(base, Policy(EXPIRED, DAY, _ANY, expire, mode=Mode.ENFORCE, guards=guards))
+    return _one(base, Policy(EXPIRED, DAY, _ANY, expire, mode=Mode.ENFORCE, guards=base.guards))
 
 
-def invalid(base: Rules, guards: Guards = DEFAULT_GUARDS) -> Rules:
+def invalid(base: Rules) -> Rules:
     """What fails one of the five checks."""
     match, expire = Match(state="invalid"), Expire(invalid=frozenset(REASONS))
-    return _one(base, Policy(INVALID, DAY, match, expire, mode=Mode.ENFORCE, guards=guards))
+    return _one(base, Policy(INVALID, DAY, match, expire, mode=Mode.ENFORCE, guards=base.guards))
 
 
 def everything(base: Rules) -> Rules:
@@ -56,9 +54,27 @@ def _one(base: Rules, policy: Policy) -> Rules:
     return replace(base, policies=(policy,))
 
 
-def wanted(rules: Rules, *, endpoints: bool = False) -> Wanted:
-    """What a refresh must read for these rules."""
-    return Wanted(metadata_keys(rules), endpoints)
+Ask = Callable[[Snapshot], Probes]
+
+
+def look(
+    store: FileStore, rules: Rules, *, ask: Ask | None = None, previous: Snapshot | None = None, now: float
+) -> Plan:
+    """Refresh, probe if some rule asks for it, and plan.
+
+    Args:
+        store: where the sessions are.
+        rules: what to decide by.
+        ask: probes a snapshot's endpoints; None where probing is not configured.
+        previous: the last snapshot, so that only what changed is read.
+        now: POSIX seconds that the plan is for.
+
+    Raises:
+        StoreError: the store can't be refreshed.
+    """
+    asking = ask if needs_endpoints(rules) else None
+    snapshot = store.refresh(previous, Wanted(metadata_keys(rules), asking is not None))
+    return plan(snapshot, rules, now, asking(snapshot) if asking is not None else NO_PROBES)
 
 
 def clean(
@@ -66,8 +82,7 @@ def clean(
     rules: Rules,
     names: Iterable[str] | None = None,
     *,
-    snapshot: Snapshot | None = None,
-    probes: Probes = NO_PROBES,
+    ask: Ask | None = None,
     clock: Callable[[], float] = time.time,
     progress: Progress = lambda _done: None,
 ) -> Iterator[Report]:
@@ -77,8 +92,9 @@ def clean(
         StoreError: the store can't be refreshed.
     """
     chosen = None if names is None else set(names)
+    snapshot = None
     for policy in rules.policies:
         if chosen is None or policy.name in chosen:
-            snapshot = store.refresh(snapshot, wanted(rules, endpoints=bool(probes)))
-            now_plan = plan(snapshot, rules, clock(), probes)
-            yield run_policy(store, now_plan, policy.name, rules.trash, progress=progress)
+            decided = look(store, rules, ask=ask, previous=snapshot, now=clock())
+            snapshot = decided.snapshot
+            yield run_policy(store, decided, policy.name, rules.trash, progress=progress)

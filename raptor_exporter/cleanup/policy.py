@@ -140,6 +140,7 @@ class Rules:
     policies: tuple[Policy, ...] = ()
     protect: tuple[Match, ...] = ()
     trash: TrashRules = TrashRules()
+    guards: Guards = Guards()  # of what is no policy: the one-off clean-ups
 
     def policy(self, name: str) -> Policy | None:
         """The policy of that name."""
@@ -159,6 +160,15 @@ class Rules:
     def without_guards(self) -> Rules:
         """The same rules with every guard off (``--force``)."""
         return replace(self, policies=tuple(replace(p, guards=NO_GUARDS) for p in self.policies))
+
+
+def needs_endpoints(rules: Rules) -> bool:
+    """Whether some rule asks what a probe found."""
+    matches = [*rules.protect, *(p.match for p in rules.policies)]
+    matches += [m.exclude for m in matches if m.exclude is not None]
+    return any(m.endpoint is not None for m in matches) or any(
+        p.expire.unreachable_for is not None for p in rules.policies
+    )
 
 
 def metadata_keys(rules: Rules) -> frozenset[str]:

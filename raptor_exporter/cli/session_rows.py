@@ -46,9 +46,7 @@ def session_row(store: FileStore, name: str) -> dict[str, Any] | None:
     return _row(name, len(data), verdict, parse_object(data) or {}, state)
 
 
-def _row(
-    name: str, size: int, verdict: Verdict, document: dict[str, Any], state: str
-) -> dict[str, Any]:
+def _row(name: str, size: int, verdict: Verdict, document: dict[str, Any], state: str) -> dict[str, Any]:
     metadata = document.get("metadata")
     return {
         "name": name,

@@ -12,7 +12,7 @@ from raptor_exporter.cli.options import common, object_output
 @common
 @object_output
 def stats(app: App, output: str) -> None:
-    """Count the sessions of a store: valid, invalid by reason, unreadable, bytes, oldest and newest access."""
+    """Count the sessions of a store by state, their bytes, and their oldest and newest access."""
     from raptor_exporter.cli.output import emit_object
     from raptor_exporter.session import INVALID, UNREADABLE, VALID, format_timestamp
     from raptor_exporter.stores.base import Wanted

@@ -68,5 +68,5 @@ def _build(values: dict[str, Any]) -> Config:
         Policy(**{"mode": mode, **policy, "guards": replace(guards, **policy.get("guards", {}))})
         for policy in values.get("policies", ())
     )
-    rules = Rules(policies, cleanup.get("protect", ()), cleanup.get("trash", TrashRules()))
+    rules = Rules(policies, cleanup.get("protect", ()), cleanup.get("trash", TrashRules()), guards)
     return Config(values.get("store", StoreConfig()), values.get("probe"), rules)

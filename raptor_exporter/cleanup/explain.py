@@ -1,0 +1,73 @@
+"""Why one session stays, goes, or went: from the plan, the trash and the journal."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from raptor_exporter.cleanup.plan import DELETE, Plan
+from raptor_exporter.cleanup.policy import Mode
+from raptor_exporter.stores.files import FileStore
+from raptor_exporter.stores.trash import DELETED
+from raptor_exporter.units import format_duration
+
+
+class Explanation(NamedTuple):
+    """An answer in words, with its parts."""
+
+    name: str
+    live: bool  # in the store now
+    policy: str | None
+    action: str  # keep, delete, deleted
+    reason: str | None
+    text: str
+
+
+def explain(store: FileStore, plan: Plan, name: str) -> Explanation | None:
+    """Explain a live session by the plan, a deleted one by the trash and the journal.
+
+    Args:
+        store: where the plan's snapshot was taken.
+        plan: for now.
+        name: what a session is called anywhere: its stem or its session name.
+
+    Returns:
+        the explanation, or None if nothing is known of the name.
+    """
+    decision = plan.decide(store.find(name) or name)
+    if decision is None:
+        return _explain_deleted(store, plan.now, name)
+    if decision.policy is None:
+        text = f"kept: {decision.detail}"
+    elif decision.action == DELETE:
+        policy_plan = plan.of(decision.policy)
+        text = f"goes with the next run of {decision.policy}: {decision.detail}"
+        if policy_plan.policy.mode is Mode.PLAN:
+            text += "; the policy is in mode plan, so nothing is deleted"
+        if policy_plan.breach is not None:
+            text += f"; the run would be refused by {policy_plan.breach.message}"
+    else:
+        text = f"kept by {decision.policy}: {decision.detail}"
+    return Explanation(decision.name, True, decision.policy, decision.action, decision.reason, text)
+
+
+def _explain_deleted(store: FileStore, now: float, name: str) -> Explanation | None:
+    in_trash = [item for item in store.trash.sessions() if item.name == name]
+    if in_trash:
+        last = in_trash[-1]
+        return _deleted(
+            name,
+            now,
+            {"at": last.deleted_at, "policy": last.policy, "reason": last.reason, "detail": last.detail},
+            f"restore with: raptor-exporter trash restore {name}",
+        )
+    for entry in store.journal.newest_first():
+        if entry.get("name") == name and entry.get("result") == DELETED:
+            return _deleted(name, now, entry, "it can't be restored: its trash was emptied")
+    return None
+
+
+def _deleted(name: str, now: float, entry: dict[str, Any], way_back: str) -> Explanation:
+    ago = format_duration(now - entry["at"])
+    policy, reason = entry["policy"], entry["reason"]
+    text = f"deleted {ago} ago by {policy}, because {entry['detail']} ({reason}); {way_back}"
+    return Explanation(name, False, policy, "deleted", reason, text)

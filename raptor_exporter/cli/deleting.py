@@ -1,0 +1,148 @@
+"""How every clean-up command goes: show what would be deleted, ask, do it, tell what was done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from raptor_exporter.cli.app import App
+
+if TYPE_CHECKING:
+    from raptor_exporter.cleanup.execute import Report
+    from raptor_exporter.cleanup.plan import Plan
+    from raptor_exporter.cleanup.policy import Rules
+
+
+def clean_up(
+    app: App, rules: Rules, names: Iterable[str] | None, *, output: str, yes: bool, dry_run: bool
+) -> int:
+    """Run policies once. Returns the exit status: 1 if one was refused or a deletion failed.
+
+    Raises:
+        StoreError: the store can't be used.
+        click.UsageError: nobody can be asked and ``yes`` is not given.
+    """
+    from raptor_exporter.cleanup.once import clean, look
+    from raptor_exporter.cleanup.policy import Mode
+    from raptor_exporter.cli.output import confirm
+    from raptor_exporter.cli.probing import asker
+
+    chosen = [p.name for p in rules.policies] if names is None else list(names)
+    ask = asker(app.config)
+    plan = look(app.store, rules, ask=ask, now=time.time())
+    plans = [p for p in plan.policies if p.policy.name in chosen]
+    going = sum(len(p.deletions) for p in plans if p.policy.mode is Mode.ENFORCE and p.breach is None)
+    if dry_run or not going:
+        _tell_breaches(plan, chosen)
+    if dry_run:
+        _emit([_planned(plan, name) for name in chosen], output)
+        return 0
+    if going:
+        confirm(f"Delete {going} sessions of {app.store.place}, into the trash?", yes=yes)
+    with _progress(going) as advance:
+        reports = list(clean(app.store, rules, chosen, ask=ask, progress=advance))
+    _emit([_done(report) for report in reports], output)
+    failed = [report for report in reports if report.outcome != "success"]
+    for report in failed:
+        _explain(report)
+    return 1 if failed else 0
+
+
+def _planned(plan: Plan, name: str) -> dict[str, Any]:
+    policy_plan = plan.of(name)
+    return {
+        "name": name,
+        "mode": str(policy_plan.policy.mode),
+        "outcome": None,
+        "candidates": len(policy_plan.deletions),
+        "bytes": policy_plan.bytes,
+        "deleted": 0,
+        "skipped": 0,
+        "failed": 0,
+        "sessions": [
+            {"name": c.name, "result": "would be deleted", "reason": c.reason, "detail": c.detail}
+            for c in policy_plan.chosen()
+        ],
+    }
+
+
+def _done(report: Report) -> dict[str, Any]:
+    return {
+        "name": report.policy,
+        "mode": str(report.mode),
+        "outcome": report.outcome,
+        "candidates": report.candidates,
+        "bytes": report.deleted_bytes if report.results else report.candidate_bytes,
+        "deleted": report.deleted.total(),
+        "skipped": report.skipped,
+        "failed": report.failed,
+        "sessions": [
+            {
+                "name": chosen.name,
+                "result": outcome.result,
+                "reason": chosen.reason,
+                "detail": outcome.error or chosen.detail,
+            }
+            for chosen, outcome in report.results
+        ],
+    }
+
+
+def _emit(runs: list[dict[str, Any]], output: str) -> None:
+    from raptor_exporter.cli.output import emit_list
+    from raptor_exporter.units import format_size
+
+    sessions = [{"policy": run["name"], **item} for run in runs for item in run["sessions"]]
+    if output == "name":
+        emit_list(sessions, output, {})
+        return
+    if output == "table" and sessions:
+        columns = {
+            "SESSION": lambda row: row["name"],
+            "POLICY": lambda row: row["policy"],
+            "RESULT": lambda row: row["result"],
+            "REASON": lambda row: row["reason"],
+            "WHY": lambda row: row["detail"],
+        }
+        emit_list(sessions, output, columns)
+        click.echo()
+    emit_list(
+        runs,
+        output,
+        {
+            "POLICY": lambda row: row["name"],
+            "MODE": lambda row: row["mode"],
+            "OUTCOME": lambda row: row["outcome"] or "dry run",
+            "CANDIDATES": lambda row: str(row["candidates"]),
+            "DELETED": lambda row: str(row["deleted"]),
+            "SKIPPED": lambda row: str(row["skipped"]),
+            "FAILED": lambda row: str(row["failed"]),
+            "BYTES": lambda row: format_size(row["bytes"]),
+        },
+        right=("CANDIDATES", "DELETED", "SKIPPED", "FAILED", "BYTES"),
+        empty="no policies",
+    )
+
+
+def _tell_breaches(plan: Plan, names: list[str]) -> None:
+    for name in names:
+        breach = plan.of(name).breach
+        if breach is not None:
+            click.echo(f"{name}: a run would be refused by {breach.message}", err=True)
+
+
+def _explain(report: Report) -> None:
+    if report.breach is not None:
+        message = f"refused by {report.breach.message}; look with --dry-run, go past the guard with --force"
+    else:
+        message = f"{report.outcome}: {report.error}"
+    click.echo(f"Error: {report.policy}: {message}", err=True)
+
+
+def _progress(total: int) -> Any:
+    from raptor_exporter.cli.progress import progress
+
+    return progress("deleting", total)

@@ -1,0 +1,24 @@
+"""``policy``: check policies and see what they would do."""
+
+from __future__ import annotations
+
+import click
+
+from raptor_exporter.cli.lazy import LazyGroup
+
+
+@click.group(
+    cls=LazyGroup,
+    commands={
+        "plan": ("raptor_exporter.cli.policy_plan:plan", "Say what would be deleted, now or later, and why."),
+        "explain": ("raptor_exporter.cli.policy_explain:explain", "Say why one session stays, goes or went."),
+    },
+    epilog="""\b
+Examples:
+  raptor-exporter policy check raptor.yaml
+  raptor-exporter policy plan --config raptor.yaml --at +7d
+  raptor-exporter policy explain login
+""",
+)
+def policy() -> None:
+    """Check policies and see what they would do."""
