@@ -15,11 +15,11 @@ class Explanation(NamedTuple):
     """An answer in words, with its parts."""
 
     name: str
-    live: bool  # in the store now
     policy: str | None
     action: str  # keep, delete, deleted
     reason: str | None
     text: str
+    live: bool  # in the store now
 
 
 def explain(store: FileStore, plan: Plan, name: str) -> Explanation | None:
@@ -47,7 +47,7 @@ def explain(store: FileStore, plan: Plan, name: str) -> Explanation | None:
             text += f"; the run would be refused by {policy_plan.breach.message}"
     else:
         text = f"kept by {decision.policy}: {decision.detail}"
-    return Explanation(decision.name, True, decision.policy, decision.action, decision.reason, text)
+    return Explanation(decision.name, decision.policy, decision.action, decision.reason, text, live=True)
 
 
 def _explain_deleted(store: FileStore, now: float, name: str) -> Explanation | None:
@@ -70,4 +70,4 @@ def _deleted(name: str, now: float, entry: dict[str, Any], way_back: str) -> Exp
     ago = format_duration(now - entry["at"])
     policy, reason = entry["policy"], entry["reason"]
     text = f"deleted {ago} ago by {policy}, because {entry['detail']} ({reason}); {way_back}"
-    return Explanation(name, False, policy, "deleted", reason, text)
+    return Explanation(name, policy, "deleted", reason, text, live=False)
