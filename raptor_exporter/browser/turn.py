@@ -195,7 +195,7 @@ def _cancelled_after(seconds: float | None) -> Iterator[None]:
     tasks: list[asyncio.Task[Any]] = []
     timed_out = False
 
-    def make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:  # noqa: ANN401  # as asyncio has it
+    def make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:  # as asyncio has it
         loop.set_task_factory(earlier)
         task = earlier(loop, work, **options) if earlier else asyncio.Task(work, loop=loop, **options)
         tasks.append(cast("asyncio.Task[Any]", task))
