@@ -120,7 +120,7 @@ class PolicyPlan:
         owned: how many sessions it owns.
         deletions: name to reason of the sessions that go, the first to go first.
         bytes: their size.
-        cap_exceeded: keep, protect or a guard hold it over its cap.
+        cap_exceeded: keep or protect hold it over its cap.
         breach: the guard that refuses the run, if one does.
     """
 
@@ -220,26 +220,42 @@ class PolicyPlan:
 
         if not exceeded():
             return False
+        fresh = []
         for record in sorted(left, key=lambda r: (r.rank, r.name)):
-            if self._spared(record) is None:
-                self._choose(record, "cap")
-                count -= 1
-                size -= record.size
-                if not exceeded():
-                    return False
-        return True
+            if self._held(record) is not None:
+                continue
+            if self._fresh(record) is not None:
+                fresh.append(record)
+                continue
+            self._choose(record, "cap")
+            count -= 1
+            size -= record.size
+            if not exceeded():
+                return False
+        # What min_age alone spares can go in a minute: it doesn't hold the policy over its cap.
+        count -= len(fresh)
+        size -= sum(r.size for r in fresh)
+        return exceeded()
 
     # -- sparing ---------------------------------------------------------------------------------
 
     def _spared(self, record: Record) -> str | None:
         """Why a session stays whatever expire and cap say, in words."""
+        return self._held(record) or self._fresh(record)
+
+    def _held(self, record: Record) -> str | None:
+        """Why protect or keep hold it."""
         for number, protects in enumerate(self._protect):
             if protects(record):
                 return f"protected by protect[{number}]"
+        return self._kept.get(record.name)
+
+    def _fresh(self, record: Record) -> str | None:
+        """Why min_age spares it for now."""
         min_age = self.policy.guards.min_age
         if min_age and self._now - record.modified < min_age:
             return wording.fresh(record, self._now, min_age)
-        return self._kept.get(record.name)
+        return None
 
     def _keep(self, owned: list[Record]) -> dict[str, str]:
         """The last of each group by name, with the place of each in words."""
