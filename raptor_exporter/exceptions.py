@@ -58,6 +58,10 @@ class SessionConflict(StoreError):
     """The file is there and belongs to another session, or can't be replaced faithfully."""
 
 
+class BrowserNotEnded(Exception):
+    """A browser that was to end may still be there; the message says why and what to do."""
+
+
 class UnreadableSession(StoreError):
     """A session file is there but can't be read now (permissions, I/O error, over 1 MiB)."""
 

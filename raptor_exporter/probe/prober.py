@@ -23,7 +23,7 @@ TIMEOUT = 2.0  # seconds for one attempt
 CONCURRENCY = 50
 
 _BROWSER_PATH = "/devtools/browser/"
-_SECURE = ("wss", "https")
+SECURE = ("wss", "https")
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -94,10 +94,10 @@ async def probe_endpoints(
         if isinstance(found, ProbeResult):
             results[endpoint] = found
         else:
-            targets[endpoint] = [_target(endpoint, address) for address in found]
+            targets[endpoint] = [target_of(endpoint, address) for address in found]
 
     context = None
-    if any(endpoint.scheme in _SECURE for endpoint in targets):
+    if any(endpoint.scheme in SECURE for endpoint in targets):
         # Unverified, an impostor's "another browser" would get sessions deleted.
         context = ssl.create_default_context()
 
@@ -139,8 +139,9 @@ async def _look_up(host: str, resolve: Resolver, timeout: float) -> tuple[str, .
         return ProbeResult(ProbeKind.NOT_RESOLVED, f"the name {host} did not resolve")
 
 
-def _target(endpoint: Endpoint, address: str) -> Target:
-    if endpoint.scheme in _SECURE:
+def target_of(endpoint: Endpoint, address: str) -> Target:
+    """How to call an endpoint at one of its addresses."""
+    if endpoint.scheme in SECURE:
         # Behind TLS stands a proxy, which goes by the name; Chromium itself speaks none.
         name = literal_address(endpoint.host) or endpoint.host
         name = name.partition("%")[0]
