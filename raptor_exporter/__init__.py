@@ -2,4 +2,49 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from raptor_exporter.exceptions import SessionException
+    from raptor_exporter.launch import LaunchedBrowser, launch_browser
+    from raptor_exporter.manager import SessionManager
+    from raptor_exporter.manager_sync import SyncSessionManager
+    from raptor_exporter.session import SessionInfo
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "LaunchedBrowser",
+    "SessionException",
+    "SessionInfo",
+    "SessionManager",
+    "SyncSessionManager",
+    "__version__",
+    "launch_browser",
+]
+
+_HOMES = {
+    "LaunchedBrowser": "launch",
+    "SessionException": "exceptions",
+    "SessionInfo": "session",
+    "SessionManager": "manager",
+    "SyncSessionManager": "manager_sync",
+    "launch_browser": "launch",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Importing the package loads next to nothing: each name brings what it needs when it is used first.
+    from importlib import import_module
+
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
