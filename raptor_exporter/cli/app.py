@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from raptor_exporter.stores.files import FileStore
 
 
+def _check_location(url: str) -> None:
+    from raptor_exporter.stores.location import LOCATION_FORM, store_directory
+
+    try:
+        store_directory(url)
+    except ValueError as error:
+        import click
+
+        raise click.UsageError(f"--store {error}: name {LOCATION_FORM}") from None
+
+
 class App:
     """Resolves options lazily: an option beats its variable (click does that), which beats the file."""
 
@@ -23,6 +34,7 @@ class App:
 
         Raises:
             ConfigError: the file is wrong.
+            click.UsageError: the store's URL is.
         """
         from dataclasses import replace
 
@@ -30,6 +42,7 @@ class App:
 
         config = Config() if self.config_file is None else load_config(self.config_file)
         if self.store_option is not None:
+            _check_location(self.store_option)
             config = replace(config, store=replace(config.store, url=self.store_option))
         return config
 

@@ -10,8 +10,13 @@ from raptor_exporter.cli.lazy import LazyGroup
 @click.group(
     cls=LazyGroup,
     commands={
+        "check": (
+            "raptor_exporter.cli.policy_check:check",
+            "Check a configuration file, every mistake at once.",
+        ),
         "plan": ("raptor_exporter.cli.policy_plan:plan", "Say what would be deleted, now or later, and why."),
         "explain": ("raptor_exporter.cli.policy_explain:explain", "Say why one session stays, goes or went."),
+        "schema": ("raptor_exporter.cli.policy_check:schema", "Print the JSON Schema of the configuration."),
     },
     epilog="""\b
 Examples:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
 
 from raptor_exporter.config.model import DEFAULT_STORE, Config, ProbeConfig, StoreConfig
 
-if TYPE_CHECKING:
-    from raptor_exporter.config.loader import load_config, parse_config
-
 __all__ = ["DEFAULT_STORE", "Config", "ProbeConfig", "StoreConfig", "load_config", "parse_config"]
 
+# The loader brings PyYAML: programs that only need the values don't pay for it.
 
-def __getattr__(name: str) -> object:
-    # The loader brings PyYAML: programs that only need the values don't pay for it.
-    if name in ("load_config", "parse_config"):
-        from raptor_exporter.config import loader
 
-        return getattr(loader, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def load_config(path: str | os.PathLike[str]) -> Config:
+    """The configuration in a file.
+
+    Raises:
+        ConfigError: it can't be read, or holds all that is wrong with it.
+    """
+    from raptor_exporter.config import loader
+
+    return loader.load_config(path)
+
+
+def parse_config(text: str | bytes, file: str) -> Config:
+    """The configuration in a text; ``file`` names it in messages and is where relative paths start.
+
+    Raises:
+        ConfigError: with everything that is wrong, in the file's order.
+    """
+    from raptor_exporter.config import loader
+
+    return loader.parse_config(text, file)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from raptor_exporter.exceptions import StoreError
+from raptor_exporter.stores.location import LOCATION_FORM, store_directory
 
 if TYPE_CHECKING:
     from raptor_exporter.config import StoreConfig
@@ -29,10 +29,7 @@ def store_path(url: str) -> str:
     Raises:
         StoreError: the URL is of another kind than ``file://``.
     """
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path:
-        kind = f"{parts.scheme}://"
-        raise StoreError(f"a store at {kind} is not supported: name a directory, or file:///path")
-    return unquote(parts.path)
+    try:
+        return store_directory(url)
+    except ValueError as error:
+        raise StoreError(f"the store {error}: name {LOCATION_FORM}") from None

@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import unquote, urlsplit
 
-LOCATION_FORM = "a directory such as ~/.raptor/sessions or /var/lib/raptor, or a file:// URL of one"
+LOCATION_FORM = "a directory such as ~/.raptor/sessions or /var/lib/raptor, or a file: URL of one"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -37,7 +37,7 @@ def store_directory(url: str) -> str:
         raise ValueError("is no URL that can be read") from None
     path = unquote(parts.path)
     if parts.netloc not in ("", "localhost"):
-        raise ValueError("is a file:// URL of another host (a path begins with a third slash)")
+        raise ValueError("is a file: URL of another host (a path begins with a third slash)")
     if parts.query or parts.fragment or not path.startswith("/"):
-        raise ValueError("is a file:// URL without an absolute path alone")
+        raise ValueError("is a file: URL without an absolute path alone")
     return path
