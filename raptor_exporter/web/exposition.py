@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import gzip
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
 
 from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import CollectorRegistry
 
-from raptor_exporter.web.negotiate import GZIP, OPENMETRICS, TEXT, Format
+from raptor_exporter.web.negotiate import OPENMETRICS, TEXT, Format
 from raptor_exporter.web.view import Collector
 
 logger = logging.getLogger(__name__)
 
 _EOF = b"# EOF\n"
-_GZIP_LEVEL = 4  # a third of the time of the default, a tenth more bytes
 
 
 class Exposition:
@@ -69,34 +65,3 @@ class _One(CollectorRegistry):
     def collect(self) -> Iterable[Metric]:
         """The families."""
         return self._families
-
-
-class SharedExposition:
-    """Renders in a thread, once for all clients that wait for the same format and encoding.
-
-    A request that arrives while a rendering runs waits for the next one, so that nobody gets figures
-    from before they asked, and a crowd of clients costs no more than two.
-    """
-
-    def __init__(self, exposition: Exposition, executor: Executor) -> None:
-        self._exposition = exposition
-        self._executor = executor
-        self._next: dict[tuple[Format, str], asyncio.Task[bytes]] = {}
-        self._turn = asyncio.Lock()
-
-    async def get(self, fmt: Format, encoding: str) -> bytes:
-        """The body for one client."""
-        key = (fmt, encoding)
-        task = self._next.get(key)
-        if task is None:
-            task = self._next[key] = asyncio.create_task(self._render(key))
-        return await asyncio.shield(task)
-
-    async def _render(self, key: tuple[Format, str]) -> bytes:
-        async with self._turn:
-            del self._next[key]  # whoever comes from here on needs newer figures
-            return await asyncio.get_running_loop().run_in_executor(self._executor, self._write, *key)
-
-    def _write(self, fmt: Format, encoding: str) -> bytes:
-        body = self._exposition.render(fmt)
-        return gzip.compress(body, compresslevel=_GZIP_LEVEL, mtime=0) if encoding == GZIP else body

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from prometheus_client.metrics_core import Metric
 
+from raptor_exporter.cleanup.plan import Plan
 from raptor_exporter.cleanup.policy import Probed
 from raptor_exporter.config import Config
 from raptor_exporter.session import Endpoint
@@ -69,48 +70,6 @@ class RunSummary:
     detail: str | None = None
 
 
-class Fate(Protocol):
-    """What a plan has decided on one session."""
-
-    @property
-    def name(self) -> str:
-        """The stem of its file."""
-        ...
-
-    @property
-    def policy(self) -> str | None:
-        """The policy that owns it, or None."""
-        ...
-
-    @property
-    def action(self) -> str:
-        """``delete`` or ``keep``."""
-        ...
-
-    @property
-    def reason(self) -> str | None:
-        """Of a deletion, as the metrics name it."""
-        ...
-
-    @property
-    def detail(self) -> str:
-        """The reason in words."""
-        ...
-
-
-class Fates(Protocol):
-    """A plan, as far as pages show it."""
-
-    @property
-    def now(self) -> float:
-        """POSIX seconds for which it holds."""
-        ...
-
-    def decisions(self) -> Iterable[Fate]:
-        """Every session once."""
-        ...
-
-
 class Collector(Protocol):
     """A source of metric families, as the client library's registry takes it."""
 
@@ -163,7 +122,7 @@ class AgentView(Protocol):
         ...
 
     @property
-    def plan(self) -> Fates | None:
+    def plan(self) -> Plan | None:
         """What all policies would do with that snapshot."""
         ...
 

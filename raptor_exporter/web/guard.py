@@ -1,0 +1,250 @@
+"""Limits on what a client may hold: connections, time, headers; and TLS with the latest certificate.
+
+uvicorn limits neither the time of a request's header nor that of its response (its issue 157), and
+its listener would take the TLS handshake out of our sight. So the protocol starts on the plain
+connection, is counted there, and upgrades itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds."""
+
+    connections: int = 512
+    new_per_second: float = 500.0
+    new_at_once: int = 2000
+    handshake: float = 5.0
+    headers: float = 10.0
+    response: float = 120.0  # a reload and a slow reader both fit
+    keep_alive: float = 130.0  # over twice the usual scrape interval, so that scrapers keep their connection
+    linger: float = 10.0  # for the rest of a last response, and for the goodbye of TLS
+    header_bytes: int = 16 * 1024
+
+
+@dataclass
+class Guard:
+    """Who is connected, and who goes first when there are too many: whoever has waited longest.
+
+    A slow client thereby loses its place to a new one, while a scraper, which asks at once, doesn't.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    tls: Callable[[], ssl.SSLContext | None] = lambda: None
+    allows_certificate: Callable[[dict[str, Any]], bool] = lambda _: True
+    clock: Callable[[], float] = time.monotonic
+    refused: int = 0
+    _all: set[GuardedProtocol] = field(default_factory=set)
+    _waiting: dict[GuardedProtocol, None] = field(default_factory=dict)  # in the order of their waiting
+    _tokens: float = 0.0
+    _filled_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._tokens = self.limits.new_at_once
+        self._filled_at = self.clock()
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Half of the file descriptors are for the store and for probes.
+        self.most = self.limits.connections if soft <= 0 else max(8, min(self.limits.connections, soft // 2))
+
+    def admit(self, protocol: GuardedProtocol) -> bool:
+        """Take a new connection in, if need be for one that waits; False: it must go."""
+        now = self.clock()
+        gained = (now - self._filled_at) * self.limits.new_per_second
+        self._tokens = min(float(self.limits.new_at_once), self._tokens + gained)
+        self._filled_at = now
+        if self._tokens < 1:
+            self.refused += 1
+            return False
+        self._tokens -= 1
+        if len(self._all) >= self.most:
+            oldest = next(iter(self._waiting), None)
+            if oldest is None:  # everybody is being served
+                self.refused += 1
+                return False
+            self.gone(oldest)
+            oldest.evict()
+        self._all.add(protocol)
+        self._waiting[protocol] = None
+        return True
+
+    def is_waiting(self, protocol: GuardedProtocol) -> None:
+        """It has no request in the works."""
+        if protocol in self._all:
+            self._waiting.setdefault(protocol)
+
+    def is_served(self, protocol: GuardedProtocol) -> None:
+        """It has."""
+        self._waiting.pop(protocol, None)
+
+    def gone(self, protocol: GuardedProtocol) -> None:
+        """It has left."""
+        self._all.discard(protocol)
+        self._waiting.pop(protocol, None)
+
+    def evict_all(self) -> None:
+        """Cut every connection that is left."""
+        for protocol in list(self._all):
+            self.gone(protocol)
+            protocol.evict()
+
+
+class GuardedProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 with a time limit for each phase of a connection's life."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._guard = guard
+        self._plain: asyncio.Transport | None = None
+        self._established = False
+        self._early = bytearray()  # what came along with the end of the handshake
+        self._handshake: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Count the connection, and begin with TLS if there is any."""
+        self._plain = transport
+        if not self._guard.admit(self):
+            transport.abort()
+            return
+        context = self._guard.tls()
+        if context is None:
+            self._establish(transport)
+        else:
+            self._handshake = self.loop.create_task(self._upgrade(transport, context))
+
+    async def _upgrade(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        limits = self._guard.limits
+        try:
+            secure = await self.loop.start_tls(
+                transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=limits.handshake,
+                ssl_shutdown_timeout=limits.linger,
+            )
+        except (OSError, asyncio.CancelledError) as error:  # SSLError and TimeoutError are OSErrors
+            logger.debug("a TLS handshake failed", extra={"error": str(error)})
+            self._guard.gone(self)
+            transport.abort()
+            return
+        # A client that hangs up in the handshake leaves none, against what the types say.
+        if not isinstance(secure, asyncio.Transport) or secure.is_closing():
+            self._guard.gone(self)
+            return
+        if not self._guard.allows_certificate(secure.get_extra_info("peercert") or {}):
+            logger.debug("a client certificate has none of the allowed names")
+            self._guard.gone(self)
+            secure.abort()
+            return
+        self._establish(secure)
+        if self._early:
+            early, self._early = bytes(self._early), bytearray()
+            self.data_received(early)
+
+    def _establish(self, transport: asyncio.Transport) -> None:
+        self._established = True
+        super().connection_made(transport)
+        self._set_deadline(self._guard.limits.headers)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request, or of what follows one."""
+        if not self._established:
+            self._early += data
+            if len(self._early) > self._guard.limits.header_bytes:
+                self.evict()
+            return
+        super().data_received(data)
+        # Every byte ends uvicorn's keep-alive time, so a limit of ours must hold from the first one.
+        if not self._is_serving() and self._deadline is None:
+            self._set_deadline(self._guard.limits.headers)
+
+    def handle_events(self) -> None:
+        """Let the parser work on what was received."""
+        try:
+            super().handle_events()
+        except h11.LocalProtocolError:  # garbage where no answer is possible any more
+            self.evict()
+            return
+        if self._is_serving():
+            self._guard.is_served(self)
+            self._set_deadline(self._guard.limits.response)
+
+    def on_response_complete(self) -> None:
+        """A response was written, if not read by the client yet."""
+        self._drop_deadline()
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._set_deadline(self._guard.limits.linger)
+        elif not self._is_serving():
+            self._guard.is_waiting(self)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """The client asked nothing more."""
+        if self.transport.get_write_buffer_size():
+            self.evict()  # it didn't even read the last answer
+        else:
+            super().timeout_keep_alive_handler()
+            self._set_deadline(self._guard.limits.linger)
+
+    def shutdown(self) -> None:
+        """The server ends: so does this connection, after the response in the works."""
+        try:
+            super().shutdown()
+        except h11.LocalProtocolError:
+            self.evict()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._guard.gone(self)
+        self._drop_deadline()
+        if self._handshake is not None:
+            self._handshake.cancel()
+        if self._established:
+            super().connection_lost(exc)
+
+    def evict(self) -> None:
+        """Cut the connection, whatever is still unsent."""
+        self._drop_deadline()
+        self._unset_keepalive_if_required()
+        transport = self.transport if self._established else self._plain
+        if transport is not None:
+            transport.abort()
+
+    def _is_serving(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._drop_deadline()
+        if self._plain is not None:
+            self._deadline = self.loop.call_later(seconds, self.evict)
+
+    def _drop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
