@@ -45,7 +45,7 @@ class Notifier:
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-                notify.setblocking(False)
+                notify.settimeout(0)
                 notify.connect(address)
                 notify.sendall("\n".join(assignments).encode())
         except OSError as error:
