@@ -162,13 +162,18 @@ class Rules:
         return replace(self, policies=tuple(replace(p, guards=NO_GUARDS) for p in self.policies))
 
 
+def asks_for_endpoints(policy: Policy) -> bool:
+    """Whether a policy decides by what a probe found."""
+    return policy.expire.unreachable_for is not None or _names_endpoint(policy.match)
+
+
 def needs_endpoints(rules: Rules) -> bool:
     """Whether some rule asks what a probe found."""
-    matches = [*rules.protect, *(p.match for p in rules.policies)]
-    matches += [m.exclude for m in matches if m.exclude is not None]
-    return any(m.endpoint is not None for m in matches) or any(
-        p.expire.unreachable_for is not None for p in rules.policies
-    )
+    return any(map(asks_for_endpoints, rules.policies)) or any(map(_names_endpoint, rules.protect))
+
+
+def _names_endpoint(match: Match) -> bool:
+    return match.endpoint is not None or (match.exclude is not None and _names_endpoint(match.exclude))
 
 
 def metadata_keys(rules: Rules) -> frozenset[str]:

@@ -36,6 +36,14 @@ class App:
             ConfigError: the file is wrong.
             click.UsageError: the store's URL is.
         """
+        return self.load()
+
+    def load(self) -> Config:
+        """Read the configuration, now.
+
+        Raises:
+            ConfigError: the file is wrong.
+        """
         from dataclasses import replace
 
         from raptor_exporter.config import Config, load_config

@@ -72,7 +72,8 @@ class Totals:
     reasons: Mapping[str, int]
     browsers: Mapping[str, int]  # valid sessions
     bytes: int
-    accesses: array[float]  # last accesses of the valid sessions, sorted
+    accesses: array[float]  # last accesses of the valid sessions, sorted; POSIX seconds
+    access_sum: float
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Snapshot:
             elif record.reason is not None:
                 reasons[record.reason] += 1
         accesses.sort()
-        return Totals(states, reasons, browsers, size, array("d", accesses))
+        return Totals(states, reasons, browsers, size, array("d", accesses), sum(accesses))
 
 
 class RunHeader(msgspec.Struct, frozen=True):

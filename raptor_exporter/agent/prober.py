@@ -1,0 +1,82 @@
+"""The probe loop: asks every browser of the last snapshot, on an interval."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from raptor_exporter.cleanup.match import Probes
+from raptor_exporter.config import ProbeConfig
+from raptor_exporter.metrics.histogram import Durations
+from raptor_exporter.probe import ProbeHistory, probe_endpoints
+from raptor_exporter.stores.base import Snapshot
+
+logger = logging.getLogger(__name__)
+
+
+class Prober:
+    """Keeps what the last full probe found.
+
+    Attributes:
+        probes: by endpoint; None before the first full probe, and where nothing is probed.
+    """
+
+    def __init__(self, snapshot: Callable[[], Snapshot | None]) -> None:
+        self._snapshot = snapshot
+        self._config: ProbeConfig | None = None
+        self._history = ProbeHistory()
+        self._changed = asyncio.Event()
+        self.durations = Durations()
+        self.probes: Probes | None = None
+
+    @property
+    def configured(self) -> bool:
+        """Whether endpoints are probed at all."""
+        return self._config is not None
+
+    def set_config(self, config: ProbeConfig | None) -> None:
+        """Take a new configuration; a changed one begins with a new probe."""
+        if config != self._config:
+            self._config = config
+            if config is None:
+                self._history, self.probes = ProbeHistory(), None
+            self._changed.set()
+
+    async def loop(self, after_probe: Callable[[], None]) -> None:
+        """Probe on the interval, for ever."""
+        while True:
+            self._changed.clear()
+            config = self._config
+            if config is not None:
+                try:
+                    if await self._probe(config):
+                        after_probe()
+                except Exception:  # the error boundary of the probe loop
+                    logger.exception("probing failed")
+            snapshot = self._snapshot()
+            waiting = config is not None and (snapshot is None or not snapshot.wanted.endpoints)
+            pause = 0.2 if waiting else None if config is None else config.interval
+            try:
+                await asyncio.wait_for(self._changed.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _probe(self, config: ProbeConfig) -> bool:
+        snapshot = self._snapshot()
+        if snapshot is None or not snapshot.wanted.endpoints:
+            return False  # the snapshot with whole endpoints is still to come
+        started, at = time.monotonic(), time.time()
+        endpoints = {r.endpoint for r in snapshot.records.values() if r.endpoint is not None}
+        results = await probe_endpoints(
+            endpoints,
+            timeout=config.timeout,
+            concurrency=config.concurrency,
+            allowed_hosts=config.allowed_hosts,
+        )
+        if config is not self._config:
+            return False  # a reload came meanwhile; what was found may not be asked for any more
+        self.probes = self._history.record(results, at)
+        self.durations.observe(time.monotonic() - started)
+        return True

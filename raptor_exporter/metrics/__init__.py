@@ -1,0 +1,1 @@
+"""What Prometheus sees: collectors that build fresh families from the last snapshot."""
