@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 from raptor_exporter import cdp, processes
 from raptor_exporter.exceptions import BrowserNotEnded
@@ -20,6 +19,7 @@ from raptor_exporter.probe.prober import SECURE, target_of
 from raptor_exporter.profiles import Listening, listening
 from raptor_exporter.session import Endpoint
 
+CLOSE_COMMAND = "Browser.close"
 ASK_SECONDS = 3.0  # a healthy browser confirms within 0.5 s
 END_SECONDS = 5.0  # from then until its process is gone
 _POLL_SECONDS = 0.02
@@ -64,15 +64,27 @@ async def end_browser(endpoint: Endpoint) -> Ended:
             f"the stored URL names no browser, only the address {endpoint.address}: it can't be told whether "
             "the browser there is the session's, so end it yourself"
         )
-    addresses = await _addresses(endpoint)
-    with _local_browser(endpoint, addresses) as local:
-        asked = await _ask_to_close(endpoint, addresses)
-        if asked is True:
-            return await _wait_until_gone(endpoint, local)
-        if asked is None:
-            return await _kill(endpoint, local, f"did not answer within {ASK_SECONDS:g}s")
-        found = await probe_endpoint(endpoint, allowed_hosts=None)
-        return _without_asking(endpoint, found, asked)
+    context = ssl.create_default_context() if endpoint.scheme in SECURE else None
+    refusal = ""
+    hung: BrowserNotEnded | None = None
+    for address in await _addresses(endpoint):
+        with _local_browser(endpoint, address) as local:
+            try:
+                async with asyncio.timeout(ASK_SECONDS):
+                    target = target_of(endpoint, address)
+                    await cdp.command(target, endpoint.path, CLOSE_COMMAND, context=context)
+            except TimeoutError:
+                why = f"did not answer within {ASK_SECONDS:g}s"
+                if local is not None and local.verified:
+                    return await _kill(endpoint, local, why)
+                hung = hung or _not_killed(endpoint, local, why)
+            except (OSError, cdp.CommandFailed) as error:
+                refusal = str(error)
+            else:
+                return await _wait_until_gone(endpoint, local)
+    if hung is not None:
+        raise hung
+    return _without_asking(endpoint, await probe_endpoint(endpoint, allowed_hosts=None), refusal)
 
 
 async def _addresses(endpoint: Endpoint) -> tuple[str, ...]:
@@ -80,28 +92,6 @@ async def _addresses(endpoint: Endpoint) -> tuple[str, ...]:
         return await addresses_of(endpoint.host, resolve_host)
     except (OSError, HostNotAllowed) as error:
         raise BrowserNotEnded(f"the name {endpoint.host} did not resolve") from error
-
-
-async def _ask_to_close(endpoint: Endpoint, addresses: tuple[str, ...]) -> Literal[True] | str | None:
-    """True: it agreed. None: it was there and did not answer in time. Else why it was not asked."""
-    context = ssl.create_default_context() if endpoint.scheme in SECURE else None
-    hung = False
-    why = ""
-    for address in addresses:
-        try:
-            async with asyncio.timeout(ASK_SECONDS):
-                await cdp.command(
-                    target_of(endpoint, address), endpoint.path, "Browser.close", context=context
-                )
-        except TimeoutError:
-            hung = True
-        except OSError as error:
-            why = why or (error.strerror or str(error)).lower()
-        except cdp.CommandFailed as error:
-            why = str(error)
-        else:
-            return True
-    return None if hung else why
 
 
 def _without_asking(endpoint: Endpoint, found: ProbeResult, why: str) -> Ended:
@@ -123,41 +113,39 @@ async def _wait_until_gone(endpoint: Endpoint, local: _Local | None) -> Ended:
     deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
         if local is not None:
-            gone = not processes.is_running(local.pid)
+            gone = processes.has_ended(local.pidfd)
         else:
             found = await probe_endpoint(endpoint, allowed_hosts=None)
             gone = found.kind not in (ProbeKind.ALIVE, ProbeKind.HUNG)
         if gone:
             return Ended(Ending.ENDED, "the browser has ended")
         await asyncio.sleep(_POLL_SECONDS)
-    return await _kill(endpoint, local, f"agreed to end, but was still there after {END_SECONDS:g}s")
+    why = f"agreed to end, but was still there after {END_SECONDS:g}s"
+    if local is None or not local.verified:
+        raise _not_killed(endpoint, local, why)
+    return await _kill(endpoint, local, why)
 
 
-async def _kill(endpoint: Endpoint, local: _Local | None, why: str) -> Ended:
-    if local is None:
-        raise BrowserNotEnded(
-            f"the browser at {endpoint.address} {why}, and is no process of this host's that can be seen"
-        )
-    if not local.verified:
-        raise BrowserNotEnded(
-            f"the browser at {endpoint.address} {why}; whether process {local.pid} there is the session's "
-            f"browser can't be told: look at it, and kill it yourself"
-        )
-    processes.kill_tree(local.pid, local.pidfd)
-    deadline = time.monotonic() + END_SECONDS
-    while processes.is_running(local.pid):
-        if time.monotonic() > deadline:
-            raise BrowserNotEnded(f"process {local.pid} at {endpoint.address} survived being killed")
-        await asyncio.sleep(_POLL_SECONDS)
+async def _kill(endpoint: Endpoint, local: _Local, why: str) -> Ended:
+    if not await asyncio.to_thread(processes.kill_tree, local.pid, local.pidfd, END_SECONDS):
+        raise BrowserNotEnded(f"process {local.pid} at {endpoint.address} survived being killed")
     return Ended(Ending.KILLED, f"the browser {why}, so it was killed")
 
 
-@contextmanager
-def _local_browser(endpoint: Endpoint, addresses: tuple[str, ...]) -> Iterator[_Local | None]:
-    """The process that listens at the endpoint, if it is a browser that we can see."""
-    found = next(
-        (pid for a in addresses for pid in processes.listeners(a, endpoint.port) if _profile(pid)), None
+def _not_killed(endpoint: Endpoint, local: _Local | None, why: str) -> BrowserNotEnded:
+    remedy = (
+        "and is no process of this host's that can be seen"
+        if local is None
+        else f"and it can't be told whether process {local.pid} there is the session's browser: look at it, "
+        "and end it yourself"
     )
+    return BrowserNotEnded(f"the browser at {endpoint.address} {why}, {remedy}")
+
+
+@contextmanager
+def _local_browser(endpoint: Endpoint, address: str) -> Iterator[_Local | None]:
+    """The process that listens at an address of the endpoint, if it is a browser that we can see."""
+    found = next((pid for pid in processes.listeners(address, endpoint.port) if _profile(pid)), None)
     if found is None:
         yield None
         return

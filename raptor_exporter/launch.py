@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import select
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -281,8 +280,7 @@ def _kill(pid: int) -> None:
     except OSError:  # it has ended by itself
         return
     try:
-        processes.kill_tree(pid, pidfd)
-        select.select([pidfd], [], [], _KILL_SECONDS)
+        processes.kill_tree(pid, pidfd, _KILL_SECONDS)
     finally:
         os.close(pidfd)
     _reap(pid)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import select
 import signal
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +17,27 @@ _LISTEN = "0A"  # include/net/tcp_states.h
 
 def is_running(pid: int) -> bool:
     """Whether a process lives. A zombie is dead: only its parent has not noticed yet."""
-    return _stat(pid)[0] not in ("", "Z", "X")
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        return not has_ended(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def has_ended(pidfd: int, timeout: float = 0) -> bool:
+    """Whether all threads of a process are gone, or are within ``timeout`` seconds.
+
+    State Z in ``/proc`` does not say that: it is the main thread's, and others may still be at work.
+    """
+    return bool(select.select([pidfd], [], [], timeout)[0])
 
 
 def session_of(pid: int) -> int:
     """The id of the process session that a process belongs to; 0 if there is no such process."""
-    return _stat(pid)[2]
+    return _stat(pid)[1]
 
 
 def command_line(pid: int) -> list[str]:
@@ -47,26 +64,31 @@ def listeners(address: str, port: int) -> Iterator[int]:
                         break
 
 
-def kill_tree(pid: int, pidfd: int) -> None:
-    """Kill a process that ``pidfd`` pins down, and everything that it started, frozen or not."""
+def kill_tree(pid: int, pidfd: int, timeout: float) -> bool:
+    """Kill a process that ``pidfd`` pins down, and everything that it started, frozen or not.
+
+    Blocks until they are gone, for at most ``timeout`` seconds; returns whether they are.
+    """
     # Frozen children would outlive it: they never learn that it is gone.
-    family = [(child, fd) for child in _family(pid) if (fd := _open(child)) is not None]
+    family = [fd for child in _family(pid) if (fd := _open(child)) is not None]
+    deadline = time.monotonic() + timeout
     try:
-        for descriptor in (pidfd, *(fd for _, fd in family)):
+        for descriptor in (pidfd, *family):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        return all(has_ended(fd, max(0.0, deadline - time.monotonic())) for fd in (pidfd, *family))
     finally:
-        for _, fd in family:
-            os.close(fd)
+        for descriptor in family:
+            os.close(descriptor)
 
 
 def _family(pid: int) -> set[int]:
     """Descendants, and the other processes of a session that the process itself leads."""
     table = {candidate: _stat(candidate) for candidate in _pids()}
-    found = {candidate for candidate, (_, _, session) in table.items() if session == pid and candidate != pid}
+    found = {candidate for candidate, (_, session) in table.items() if session == pid and candidate != pid}
     frontier = {pid} | found
     while frontier:
-        frontier = {c for c, (_, parent, _) in table.items() if parent in frontier} - found - {pid}
+        frontier = {c for c, (parent, _) in table.items() if parent in frontier} - found - {pid}
         found |= frontier
     return found
 
@@ -78,15 +100,15 @@ def _open(pid: int) -> int | None:
         return None
 
 
-def _stat(pid: int) -> tuple[str, int, int]:
-    """State, parent and session of a process; an empty state if there is none."""
+def _stat(pid: int) -> tuple[int, int]:
+    """Parent and session of a process; zeros if there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return "", 0, 0
+        return 0, 0
     # The name in parentheses may itself hold spaces and parentheses.
-    state, parent, _group, session = text.rpartition(b")")[2].split()[:4]
-    return state.decode(), int(parent), int(session)
+    _state, parent, _group, session = text.rpartition(b")")[2].split()[:4]
+    return int(parent), int(session)
 
 
 def _pids() -> Iterator[int]:
