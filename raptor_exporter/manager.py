@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -33,15 +32,8 @@ class SessionManager(ManagerBase):
         SessionException: the store can't be made or used, or the configuration is wrong.
     """
 
-    def __init__(
-        self,
-        storage_dir: str | os.PathLike[str] | None = None,
-        *,
-        auto_cleanup_on_init: bool = False,
-        max_age_days: float = 7,
-    ) -> None:
-        super().__init__(storage_dir, auto_cleanup_on_init=auto_cleanup_on_init, max_age_days=max_age_days)
-        self._connections = Connections(_start_driver, asyncio.get_running_loop)
+    def _new_connections(self) -> Connections:
+        return Connections(_start_driver, asyncio.get_running_loop)
 
     async def save_session(
         self,
@@ -70,7 +62,15 @@ class SessionManager(ManagerBase):
         Raises:
             SessionException: within 5 seconds, if the session or its browser is not usable; the file stays.
         """
-        return await self._restore(AwaitingTurn(RESTORE_SECONDS), self._connections, session_name)
+        return await self._restore(AwaitingTurn(RESTORE_SECONDS), session_name)
+
+    async def open_browser(self, cdp_url: str) -> Page:
+        """The first tab of a running browser, such as one from ``launch_browser``.
+
+        Raises:
+            SessionException: within 5 seconds, if the browser is not usable.
+        """
+        return await self._open_browser(AwaitingTurn(RESTORE_SECONDS), cdp_url)
 
     async def close(self) -> None:
         """End the driver and all connections. The browsers and their tabs live on.

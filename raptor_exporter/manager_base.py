@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import logging
 import math
 import os
@@ -9,9 +10,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from raptor_exporter.browser import BrowserProblem, Connections, Trouble, Turn, capture, reopen
+from raptor_exporter.browser import BrowserProblem, Connections, Trouble, Turn, capture, check_url, reopen
 from raptor_exporter.cleanup import once
 from raptor_exporter.cleanup.policy import DAY, NO_GUARDS, Rules
 from raptor_exporter.config import Config, StoreConfig, load_config
@@ -39,8 +40,10 @@ RESTORE_SECONDS = 4.5  # callers are promised an answer within 5
 CLOSE_SECONDS = 15.0
 
 
-class ManagerBase:
+class ManagerBase(abc.ABC):
     """Sessions in a store: list, check, delete and clean up."""
+
+    _connections: Connections
 
     def __init__(
         self,
@@ -58,8 +61,21 @@ class ManagerBase:
             self._store.create()
             with self._store.opened():
                 operation.outcome = f"store {directory}"
+        self._connections = self._new_connections()
         if auto_cleanup_on_init:
             self._clean_up_at_start()
+
+    @classmethod
+    def of_store(cls, store: FileStore) -> Self:
+        """A manager over a store that is open already; nothing is made or configured."""
+        self = cls.__new__(cls)
+        self._store = store
+        self._rules = replace(Config().rules, guards=NO_GUARDS)
+        self._connections = self._new_connections()
+        return self
+
+    @abc.abstractmethod
+    def _new_connections(self) -> Connections: ...
 
     def _clean_up_at_start(self) -> None:
         try:
@@ -248,9 +264,18 @@ class ManagerBase:
             operation.outcome = f"saved, {info.browser_type} at {_address(info.cdp_url)}"
         return info
 
-    async def _restore(self, turn: Turn, connections: Connections, name: str) -> Page:
+    async def _open_browser(self, turn: Turn, cdp_url: str) -> Page:
+        with Operation("open_browser", level=logging.INFO) as operation:
+            self._connections.enter()
+            url = check_url(cdp_url)
+            operation.context["address"] = _address(url)
+            page = (await reopen(turn, self._connections, url, {})).page
+            operation.outcome = f"connected to {_address(url)}"
+        return page
+
+    async def _restore(self, turn: Turn, name: str) -> Page:
         with Operation("restore_session", name, level=logging.INFO) as operation:
-            connections.enter()
+            self._connections.enter()
             stem = await turn.aside(self._find, name)
             if stem is None:
                 raise InvalidSession(NOT_FOUND)
@@ -267,7 +292,10 @@ class ManagerBase:
                 )
             metadata = document.get("metadata")
             reopened = await reopen(
-                turn, connections, document["cdp_url"], metadata if isinstance(metadata, dict) else {}
+                turn,
+                self._connections,
+                document["cdp_url"],
+                metadata if isinstance(metadata, dict) else {},
             )
             if reopened.warning is not None:
                 operation.warn(reopened.warning)

@@ -37,6 +37,8 @@ class SyncSessionManager(ManagerBase):
         SessionException: the store can't be made or used, or the configuration is wrong.
     """
 
+    _given: Playwright | None = None
+
     def __init__(
         self,
         storage_dir: str | os.PathLike[str] | None = None,
@@ -45,12 +47,15 @@ class SyncSessionManager(ManagerBase):
         max_age_days: float = 7,
         playwright: Playwright | None = None,
     ) -> None:
+        self._given = playwright
         super().__init__(storage_dir, auto_cleanup_on_init=auto_cleanup_on_init, max_age_days=max_age_days)
+
+    def _new_connections(self) -> Connections:
         # Both APIs have the same names; a BlockingTurn takes their results as they come.
-        self._connections = Connections(
+        return Connections(
             cast("Callable[[], Awaitable[async_api.Playwright]]", _start_driver),
             threading.get_ident,
-            cast("async_api.Playwright | None", playwright),
+            cast("async_api.Playwright | None", self._given),
         )
 
     def save_session(
@@ -84,8 +89,16 @@ class SyncSessionManager(ManagerBase):
         Raises:
             SessionException: within 5 seconds, if the session or its browser is not usable; the file stays.
         """
-        page = run_now(self._restore(BlockingTurn(RESTORE_SECONDS), self._connections, session_name))
+        page = run_now(self._restore(BlockingTurn(RESTORE_SECONDS), session_name))
         return cast("Page", page)
+
+    def open_browser(self, cdp_url: str) -> Page:
+        """The first tab of a running browser, such as one from ``launch_browser``.
+
+        Raises:
+            SessionException: within 5 seconds, if the browser is not usable.
+        """
+        return cast("Page", run_now(self._open_browser(BlockingTurn(RESTORE_SECONDS), cdp_url)))
 
     def close(self) -> None:
         """End the driver and all connections. The browsers and their tabs live on.

@@ -77,7 +77,11 @@ def redact_devtools(text: str) -> str:
 
 def redact_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """A session's metadata as it may be shown: every URL in it without what could be a secret."""
-    return {redact(key): _shown(value) for key, value in metadata.items()}
+    shown = {redact(key): _shown(value) for key, value in metadata.items()}
+    page_url = metadata.get(_PAGE_URL_KEY)
+    if isinstance(page_url, str):
+        shown[_PAGE_URL_KEY] = redact_page_url(page_url)
+    return shown
 
 
 def _shown(value: object) -> object:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from raptor_exporter.browser.capture import Captured, capture
 from raptor_exporter.browser.connections import Connections
+from raptor_exporter.browser.endpoint import check_url
 from raptor_exporter.browser.problem import BrowserProblem, DriverError, Trouble
 from raptor_exporter.browser.reopen import Reopened, reopen
 from raptor_exporter.browser.turn import AwaitingTurn, BlockingTurn, Turn, run_now
@@ -22,6 +23,7 @@ __all__ = [
     "Trouble",
     "Turn",
     "capture",
+    "check_url",
     "reopen",
     "run_now",
 ]

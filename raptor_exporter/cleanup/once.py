@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from raptor_exporter.cleanup.policy import (
     DAY,
     NO_GUARDS,
     Expire,
+    Globs,
     Match,
     Mode,
     Policy,
@@ -27,6 +29,7 @@ from raptor_exporter.stores.files import FileStore
 EXPIRED = "expired"
 INVALID = "invalid"
 ALL = "all"
+NAMED = "delete"
 
 _ANY = Match(state="any")
 
@@ -47,6 +50,13 @@ def everything(base: Rules) -> Rules:
     """All sessions that can be read. Knows no guards."""
     expire = Expire(requested=True)
     return _one(base, Policy(ALL, DAY, _ANY, expire, mode=Mode.ENFORCE, guards=NO_GUARDS))
+
+
+def named(base: Rules, names: Iterable[str]) -> Rules:
+    """The sessions of these names (stems). Who names a session means it: neither guards nor protect hold."""
+    match = Match(name=Globs(tuple(glob.escape(name) for name in names)), state="any")
+    policy = Policy(NAMED, DAY, match, Expire(requested=True), mode=Mode.ENFORCE, guards=NO_GUARDS)
+    return replace(_one(base, policy), protect=())
 
 
 def _one(base: Rules, policy: Policy) -> Rules:

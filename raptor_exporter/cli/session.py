@@ -11,6 +11,11 @@ from raptor_exporter.cli.lazy import LazyGroup
     cls=LazyGroup,
     commands={
         "list": ("raptor_exporter.cli.session_list:list_sessions", "List the sessions of a store."),
+        "show": ("raptor_exporter.cli.session_show:show", "Show what a session file says."),
+        "validate": ("raptor_exporter.cli.session_validate:validate", "Check session files."),
+        "save": ("raptor_exporter.cli.session_save:save", "Save a running browser."),
+        "restore": ("raptor_exporter.cli.session_restore:restore", "Find the tab of a session again."),
+        "delete": ("raptor_exporter.cli.session_delete:delete", "Delete sessions, into the trash."),
     },
 )
 def session() -> None:

@@ -9,6 +9,7 @@ from raptor_exporter.exceptions import UnreadableSession
 from raptor_exporter.redact import redact_metadata
 from raptor_exporter.session import (
     INVALID,
+    NOT_FOUND,
     UNREADABLE,
     VALID,
     Verdict,
@@ -44,6 +45,12 @@ def session_row(store: FileStore, name: str) -> dict[str, Any] | None:
     verdict = check(data, store.timezone)
     state = VALID if verdict.reason is None else INVALID
     return _row(name, len(data), verdict, parse_object(data) or {}, state)
+
+
+def missing_row(name: str) -> dict[str, Any]:
+    """What can be said of a session that isn't there."""
+    keys = ("session_id", "browser_type", "created_at", "last_accessed", "size_bytes", "address", "metadata")
+    return {"name": name, "state": None, "reason": NOT_FOUND, **dict.fromkeys(keys)}
 
 
 def _row(name: str, size: int, verdict: Verdict, document: dict[str, Any], state: str) -> dict[str, Any]:
