@@ -185,8 +185,8 @@ def check_url(cdp_url: object) -> str:
         return cdp_url
     raise BrowserProblem(
         Trouble.BAD_CDP_URL,
-        "cdp_url is not a ws, wss, http or https URL with a host: give the one that the browser printed behind "
-        "'DevTools listening on'",
+        "cdp_url is not a ws, wss, http or https URL with a host: give the one that the browser printed "
+        "behind 'DevTools listening on'",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from raptor_exporter.cli.app import App
-from raptor_exporter.cli.options import common, listing
+from raptor_exporter.cli.options import common, listing, option
 
 
 @click.command(
@@ -18,7 +18,7 @@ Examples:
 """,
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "everything", is_flag=True, help="Every session of the store.")
+@option("--all", "everything", is_flag=True, help="Every session of the store.")
 @common
 @listing
 @click.pass_context
