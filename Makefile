@@ -1,0 +1,51 @@
+# Two commands do all set-up: `make run` and `make test`. Each makes what it needs, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ADDRESS ?= 127.0.0.1:19222
+
+# What the tests use of Debian, as command:package.
+TEST_TOOLS := chromium:chromium prometheus:prometheus promtool:prometheus \
+	prometheus-alertmanager:prometheus-alertmanager curl:curl strace:strace setpriv:util-linux
+
+.DELETE_ON_ERROR:
+.PHONY: run test check e2e clean help
+
+help:
+	@echo "make run    start the agent on ~/.raptor/sessions, built-in policies in mode plan"
+	@echo "make test   everything that is proven: style, types, tests with real browsers and a real Prometheus"
+
+run: $(VENV)/.installed
+	@echo "metrics      http://$(ADDRESS)/metrics"
+	@echo "status page  http://$(ADDRESS)/"
+	@echo "sessions     ~/.raptor/sessions    (Ctrl-C ends the agent)"
+	@exec $(BIN)/raptor-exporter serve --web.listen-address $(ADDRESS)
+
+test: $(VENV)/.dev check
+	$(BIN)/python -m pytest -m "not long"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	@. .ci/tools.sh && need_venv $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+# The tools are looked for every time: a check that is skipped once is never made again.
+$(VENV)/.dev: $(VENV)/.installed test-tools
+	@test -e $@ -a $@ -nt pyproject.toml || $(BIN)/pip install --quiet --group dev
+	@touch $@
+
+.PHONY: test-tools
+test-tools:
+	@. .ci/tools.sh && need $(TEST_TOOLS)
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

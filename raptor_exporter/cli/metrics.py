@@ -1,0 +1,104 @@
+"""``metrics``: the exposition once, for CI jobs without an agent."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from raptor_exporter.cli.app import App
+from raptor_exporter.cli.options import common, option
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_PUSH_SECONDS = 10.0
+_JOB = "raptor_exporter"
+
+
+@click.command(
+    "metrics",
+    epilog="""\b
+Examples:
+  raptor-exporter metrics
+  raptor-exporter metrics --textfile /var/lib/node_exporter/raptor.prom
+  raptor-exporter metrics --push http://127.0.0.1:9091
+""",
+)
+@common
+@option("--textfile", metavar="PATH", help="Write for node_exporter's textfile collector, atomically.")
+@option("--push", metavar="URL", help="Push to a Pushgateway, as job raptor_exporter.")
+def metrics(app: App, *, textfile: str | None, push: str | None) -> None:
+    """Print the exposition once, without an agent.
+
+    What policies would delete now is in it; counters of what was deleted are the agent's alone.
+    """
+    if textfile and push:
+        raise click.UsageError("--textfile and --push exclude each other")
+    from prometheus_client import generate_latest
+
+    registry = _look(app)
+    if push:
+        _push(push, registry)
+    elif textfile:
+        _write_atomically(Path(textfile), generate_latest(registry))
+    else:
+        click.echo(generate_latest(registry), nl=False)
+
+
+def _look(app: App) -> CollectorRegistry:
+    from prometheus_client import CollectorRegistry
+
+    from raptor_exporter.cleanup.once import look
+    from raptor_exporter.cli.probing import asker
+    from raptor_exporter.metrics.cleanup import PlanCollector
+    from raptor_exporter.metrics.exporter import BuildCollector
+    from raptor_exporter.metrics.figures import StoreFigures
+    from raptor_exporter.metrics.store import SessionCollector, StoreCollector
+
+    figures = StoreFigures()
+    started = time.monotonic()
+    rules = app.config.rules
+    plan = look(app.store, rules, ask=asker(app.config), now=time.time())
+    figures.durations.observe(time.monotonic() - started)
+    figures.last_refresh = plan.snapshot.taken_at
+    registry = CollectorRegistry()
+    for collector in (
+        SessionCollector(lambda: plan.snapshot),
+        StoreCollector(figures, lambda: True),
+        PlanCollector(lambda: rules.policies, lambda: plan),
+        BuildCollector(),
+    ):
+        registry.register(collector)
+    return registry
+
+
+def _push(url: str, registry: CollectorRegistry) -> None:
+    from prometheus_client import push_to_gateway
+
+    try:
+        push_to_gateway(url, job=_JOB, registry=registry, timeout=_PUSH_SECONDS)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise click.ClickException(f"the Pushgateway at {url} did not take the metrics: {reason}") from error
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """A reader sees the old file or the new one; node_exporter reads files that end in .prom."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        try:
+            with new.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            new.chmod(0o644)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise click.ClickException(f"{path} can't be written: {error.strerror}") from error
