@@ -62,6 +62,7 @@ async def probe_endpoints(
     concurrency: int = CONCURRENCY,
     allowed_hosts: Collection[str] | None,
     resolve: Resolver = resolve_host,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> dict[Endpoint, ProbeResult]:
     """Ask every endpoint; one request serves all the sessions at one address. Never raises.
 
@@ -71,6 +72,7 @@ async def probe_endpoints(
         concurrency: lookups or requests in flight.
         allowed_hosts: hosts as they are written in the URL; others are not called. None: all are.
         resolve: looks a name up; each is looked up once in a pass, and its first address called.
+        progress: called with about how many of the endpoints are done.
     """
     results: dict[Endpoint, ProbeResult] = {}
     asked: list[Endpoint] = []
@@ -80,7 +82,7 @@ async def probe_endpoints(
         else:
             results[endpoint] = ProbeResult(
                 ProbeKind.NOT_ALLOWED,
-                f"the host {endpoint.host} is not in allowed_hosts, so it was not called",
+                f"the host {endpoint.host} is not in probe.allowed_hosts, so it was not called",
             )
 
     async def look_up(host: str) -> tuple[str, ...] | ProbeResult:
@@ -104,14 +106,22 @@ async def probe_endpoints(
     async def call(target: Target) -> Answer:
         return await ask(target, timeout, context)
 
-    answers = await _for_each({t for ts in targets.values() for t in ts}, call, concurrency)
+    calls = {t for ts in targets.values() for t in ts}
+
+    def advance(done: int) -> None:
+        progress(len(targets) * done // len(calls))
+
+    answers = await _for_each(calls, call, concurrency, advance)
     for endpoint, ts in targets.items():
         results[endpoint] = _judge(endpoint, [answers[t] for t in ts])
     return results
 
 
 async def _for_each(
-    items: Collection[_T], work: Callable[[_T], Awaitable[_R]], concurrency: int
+    items: Collection[_T],
+    work: Callable[[_T], Awaitable[_R]],
+    concurrency: int,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> dict[_T, _R]:
     """The result of ``work`` for every item, at most ``concurrency`` at once."""
     results: dict[_T, _R] = {}
@@ -120,6 +130,7 @@ async def _for_each(
     async def worker() -> None:
         for item in queue:
             results[item] = await work(item)
+            progress(len(results))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(max(concurrency, 1), len(items))):

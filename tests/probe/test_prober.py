@@ -247,7 +247,7 @@ class TestHosts:
             (result,) = probe(f"ws://{host}:{listener.port}{ID}", resolve=no_lookup)
         assert result.kind is ProbeKind.NOT_ALLOWED
         assert result.state is EndpointState.UNKNOWN
-        assert result.detail.endswith("is not in allowed_hosts, so it was not called")
+        assert result.detail.endswith("is not in probe.allowed_hosts, so it was not called")
         assert listener.connections == []
 
     @pytest.mark.parametrize(
