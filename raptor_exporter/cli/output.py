@@ -101,7 +101,7 @@ def _table(
             click.echo(line.rstrip())
 
 
-def confirm(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool, remedy: str = "give --yes, or --dry-run to look first") -> None:
     """Ask before something is deleted.
 
     Raises:
@@ -111,6 +111,6 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError("there is no terminal to ask on: give --yes, or --dry-run to look first")
+        raise click.UsageError(f"there is no terminal to ask on: {remedy}")
     if not click.confirm(question, err=True):
         raise click.ClickException("not confirmed: nothing was deleted")

@@ -35,7 +35,11 @@ def close(ctx: click.Context, app: App, names: tuple[str, ...], *, yes: bool) ->
     stems = list(dict.fromkeys(stem for stem in found.values() if stem is not None))
     if stems:
         what = f"the browser of {printable(stems[0])}" if len(stems) == 1 else f"{len(stems)} browsers"
-        confirm(f"End {what}, and move the session files in {app.store.place} to the trash?", yes=yes)
+        confirm(
+            f"End {what}, and move the session files in {app.store.place} to the trash?",
+            yes=yes,
+            remedy="give --yes",
+        )
     ended = [stem for stem in stems if _end(app, stem)]
     deleted = delete_named(app, ended, yes=True) if ended else True
     ctx.exit(0 if deleted and ended == stems and None not in found.values() else 1)
