@@ -178,7 +178,12 @@ class GuardedProtocol(H11Protocol):
             if len(self._early) > self._guard.limits.header_bytes:
                 self.evict()
             return
-        super().data_received(data)
+        # In pieces, for the parser limits only headers that are still incomplete.
+        step = self._guard.limits.header_bytes // 4
+        for start in range(0, len(data), step):
+            super().data_received(data[start : start + step])
+            if self.transport.is_closing():
+                return
         # Every byte ends uvicorn's keep-alive time, so a limit of ours must hold from the first one.
         if not self._is_serving() and self._deadline is None:
             self._set_deadline(self._guard.limits.headers)

@@ -33,10 +33,10 @@ def parse_listen_address(text: str) -> tuple[str, int]:
         hint = ""
         if text.isascii() and text.isdigit():
             hint = f": did you mean :{text}?"
-        elif text.count(":") > 1 and "[" not in text:
-            hint = ": an IPv6 address stands in brackets"
         elif "://" in text:
             hint = ": leave the scheme out"
+        elif text.count(":") > 1 and "[" not in text:
+            hint = ": an IPv6 address stands in brackets"
         raise ValueError(f"the listen address {text!r} is not {_FORM}{hint}")
     host, port = match["bracketed"] or match["host"] or "", int(match["port"])
     if port > 65535:
