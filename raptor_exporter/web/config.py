@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -100,8 +101,27 @@ class _Unsupported(Shape):
         return {"not": {}}
 
 
+@dataclass(frozen=True)
+class _Secret(Shape):
+    """A text of a form, which no message repeats: what stands there by mistake may be a password."""
+
+    accepted: str
+    pattern: str
+
+    def read(self, node: Node, at: At) -> object:
+        """The text as bytes."""
+        if kind(node) is Kind.TEXT and re.fullmatch(self.pattern, node.value, re.ASCII):
+            return node.value.encode()
+        at.problem(node, "is something else", self.accepted)
+        return WRONG
+
+    def schema(self) -> dict[str, Any]:
+        """A string of that form."""
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
+
+
 _FILE = Text("the path of a file, absolute or from this file's directory", r"[^\0]+")
-_PEM = Text("PEM text", r"\s*-----BEGIN [A-Z ]+-----[\s\S]*")
+_PEM = _Secret("PEM text", r"\s*-----BEGIN [A-Z ]+-----[\s\S]*")
 _TLS = Fields(
     {
         "cert": Key(_PEM, "Certificate (and its chain), inline."),
@@ -139,10 +159,9 @@ _HTTP = Fields(
     }
 )
 _USERS = Table(
-    Text(
+    _Secret(
         "a bcrypt hash such as htpasswd -nBC 10 prints",
-        r"\$2[abxy]?\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}",
-        str.encode,
+        r"\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}",
     ),
     "a mapping of user names to bcrypt hashes, at least one",
 )
@@ -219,7 +238,7 @@ def _tls(values: dict[str, Any], node: Node, at: At) -> TlsConfig | None:
             at.key(name).problem(node, f"stands beside {name}_file", "one of them")
         if inline is None and file is None and required:
             at.key(f"{name}_file").problem(node, "is missing", f"{_FILE.accepted}, or {name} with PEM text")
-        return inline.encode() if inline is not None else os.path.join(directory, file) if file else None
+        return inline if inline is not None else os.path.join(directory, file) if file else None
 
     cert, key = either("cert", required=True), either("key", required=True)
     client_ca = either("client_ca", required=False)
