@@ -53,7 +53,7 @@ def test_promtool_accepts_the_kubernetes_scrape_configuration(tmp_path):
     config = yaml.safe_load((PROMETHEUS / "prometheus-kubernetes.yml").read_text())
     (scrape,) = config["scrape_configs"]
     assert scrape.pop("kubernetes_sd_configs") == [{"role": "pod"}]
-    scrape["file_sd_configs"] = [{"files": ["targets/*.yml"]}]
+    scrape["file_sd_configs"] = [{"files": ["targets/agents.yml"]}]
     config["rule_files"] = [str(path) for path in RULE_FILES]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
     run("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
