@@ -371,7 +371,7 @@ def _process(document: Dashboard) -> Dashboard:
                         f"({select('raptor_exporter_build_info')})",
                     )
                 ],
-                height=6,
+                width=12,
             )
         )
     )

@@ -212,6 +212,7 @@ def grid(
     rows: Mapping[str, str],
     columns: Sequence[Column],
     *,
+    width: int = 24,
     height: int = 8,
     link: tuple[str, str, str] | None = None,
     alerts: Sequence[str] = (),
@@ -220,7 +221,7 @@ def grid(
 
     `link` is a column's heading, a title and a URL.
     """
-    panel = _framed(table.Panel(), title, description, 24, height, alerts)
+    panel = _framed(table.Panel(), title, description, width, height, alerts)
     renamed: dict[str, str] = dict(rows)
     for index, column in enumerate(columns):
         ref = _letter(index)
