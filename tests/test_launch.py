@@ -9,10 +9,10 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
 from raptor_exporter import executable as executable_module
 from raptor_exporter import launch as launch_module
@@ -30,7 +30,6 @@ CHROMIUM = "/usr/bin/chromium"
 def home(tmp_path, monkeypatch):
     """Browsers' directories go below a home of the test's own."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("RAPTOR_CHROMIUM", raising=False)
     return tmp_path / "home"
 
 
@@ -59,13 +58,6 @@ def program(tmp_path, text, name="browser"):
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path
-
-
-def eventually(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
 
 
 class TestLife:
