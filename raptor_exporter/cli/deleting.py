@@ -12,7 +12,7 @@ from raptor_exporter.cli.app import App
 
 if TYPE_CHECKING:
     from raptor_exporter.cleanup.execute import Report
-    from raptor_exporter.cleanup.plan import Plan
+    from raptor_exporter.cleanup.plan import Breach, Plan
     from raptor_exporter.cleanup.policy import Rules
 
 
@@ -25,6 +25,7 @@ def clean_up(
         StoreError: the store can't be used.
         click.UsageError: nobody can be asked and ``yes`` is not given.
     """
+    from raptor_exporter.cleanup.execute import SUCCESS
     from raptor_exporter.cleanup.once import clean, look
     from raptor_exporter.cleanup.policy import Mode
     from raptor_exporter.cli.output import confirm
@@ -35,9 +36,9 @@ def clean_up(
     plan = look(app.store, rules, ask=ask, now=time.time())
     plans = [p for p in plan.policies if p.policy.name in chosen]
     going = sum(len(p.deletions) for p in plans if p.policy.mode is Mode.ENFORCE and p.breach is None)
-    if dry_run or not going:
-        _tell_breaches(plan, chosen)
     if dry_run:
+        for policy_plan in plans:
+            _tell_breach(policy_plan.policy.name, policy_plan.breach)
         _emit([_planned(plan, name) for name in chosen], output)
         return 0
     if going:
@@ -45,10 +46,12 @@ def clean_up(
     with _progress(going) as advance:
         reports = list(clean(app.store, rules, chosen, ask=ask, progress=advance))
     _emit([_done(report) for report in reports], output)
-    failed = [report for report in reports if report.outcome != "success"]
-    for report in failed:
-        _explain(report)
-    return 1 if failed else 0
+    for report in reports:
+        if report.outcome != SUCCESS:
+            _explain(report)
+        else:
+            _tell_breach(report.policy, report.breach)  # in mode plan
+    return 0 if all(report.outcome == SUCCESS for report in reports) else 1
 
 
 def _planned(plan: Plan, name: str) -> dict[str, Any]:
@@ -127,11 +130,9 @@ def _emit(runs: list[dict[str, Any]], output: str) -> None:
     )
 
 
-def _tell_breaches(plan: Plan, names: list[str]) -> None:
-    for name in names:
-        breach = plan.of(name).breach
-        if breach is not None:
-            click.echo(f"{name}: a run would be refused by {breach.message}", err=True)
+def _tell_breach(policy: str, breach: Breach | None) -> None:
+    if breach is not None:
+        click.echo(f"{policy}: a run would be refused by {breach.message}", err=True)
 
 
 def _explain(report: Report) -> None:
