@@ -72,7 +72,7 @@ class LaunchedBrowser:
             # In a thread of its own: the caller may be inside an event loop.
             ended = _in_thread(lambda: asyncio.run(end_browser(endpoint)))
         except BrowserNotEnded as error:
-            logger.exception("The browser was not ended", extra={"pid": self.pid})
+            logger.error("The browser was not ended: %s", error, extra={"pid": self.pid})
             raise SessionException(
                 str(error), operation="close_browser", context={"pid": self.pid}
             ) from error

@@ -92,6 +92,6 @@ def _ask(app: App, endpoints: set[Endpoint]) -> dict[Endpoint, ProbeResult]:
                 timeout=config.timeout,
                 concurrency=config.concurrency,
                 allowed_hosts=config.allowed_hosts,
-                progress=advance,
+                progress=lambda done, total: advance(len(endpoints) * done // total),
             )
         )

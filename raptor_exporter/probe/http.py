@@ -125,7 +125,7 @@ async def _exchange(
         elif isinstance(event, h11.EndOfMessage):
             return status, bytes(body)
         elif not isinstance(event, h11.InformationalResponse):  # closed or paused: no more to come
-            raise _NotABrowserError("its answer is not HTTP, or was cut off")
+            raise _NotABrowserError("gave no whole HTTP answer, so it is not a browser")
 
 
 def _browser_path(body: bytes) -> str:
@@ -157,7 +157,7 @@ def _explain(target: Target, error: Exception) -> Answer:  # a table of cases
             return _connection_failure(target, error)
         case _NotABrowserError():
             return Answer(ProbeKind.GARBAGE, str(error))
-    return Answer(ProbeKind.GARBAGE, "its answer is not HTTP, or was cut off")
+    return Answer(ProbeKind.GARBAGE, "gave no whole HTTP answer, so it is not a browser")
 
 
 def _connection_failure(target: Target, error: OSError) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeVar
 
 from raptor_exporter.probe.hosts import (
@@ -17,28 +17,16 @@ from raptor_exporter.probe.hosts import (
 )
 from raptor_exporter.probe.http import Answer, Target, ask
 from raptor_exporter.probe.result import ProbeKind, ProbeResult
+from raptor_exporter.probe.verdict import judge
 from raptor_exporter.session import Endpoint
 
 TIMEOUT = 2.0  # seconds for one attempt
 CONCURRENCY = 50
 
-_BROWSER_PATH = "/devtools/browser/"
 SECURE = ("wss", "https")
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-
-# Where a host has several addresses (localhost), the answer that speaks for it: proof of life first,
-# then every doubt, and only then what says that the browser is gone.
-_WEIGHT = (
-    ProbeKind.ALIVE,
-    ProbeKind.HUNG,
-    ProbeKind.GARBAGE,
-    ProbeKind.UNTRUSTED,
-    ProbeKind.FAILED,
-    ProbeKind.OTHER_BROWSER,
-    ProbeKind.REFUSED,
-)
 
 
 async def probe_endpoint(
@@ -62,7 +50,7 @@ async def probe_endpoints(
     concurrency: int = CONCURRENCY,
     allowed_hosts: Collection[str] | None,
     resolve: Resolver = resolve_host,
-    progress: Callable[[int], None] = lambda _done: None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> dict[Endpoint, ProbeResult]:
     """Ask every endpoint; one request serves all the sessions at one address. Never raises.
 
@@ -72,48 +60,44 @@ async def probe_endpoints(
         concurrency: lookups or requests in flight.
         allowed_hosts: hosts as they are written in the URL; others are not called. None: all are.
         resolve: looks a name up; each is looked up once in a pass, and its first address called.
-        progress: called with about how many of the endpoints are done.
+        progress: called with the numbers of requests that are done, and of all.
     """
-    results: dict[Endpoint, ProbeResult] = {}
-    asked: list[Endpoint] = []
+    by_origin: dict[tuple[str, str, int], list[Endpoint]] = {}
     for endpoint in endpoints:
-        if is_allowed(endpoint.host, allowed_hosts):
-            asked.append(endpoint)
-        else:
-            results[endpoint] = ProbeResult(
-                ProbeKind.NOT_ALLOWED,
-                f"the host {endpoint.host} is not in probe.allowed_hosts, so it was not called",
-            )
+        by_origin.setdefault((endpoint.scheme, endpoint.host, endpoint.port), []).append(endpoint)
+    groups = list(by_origin.values())
 
     async def look_up(host: str) -> tuple[str, ...] | ProbeResult:
-        return await _look_up(host, resolve, timeout)
+        return await _look_up(host, allowed_hosts, resolve, timeout)
 
-    hosts = await _for_each({e.host for e in asked}, look_up, concurrency)
-
-    targets: dict[Endpoint, list[Target]] = {}
-    for endpoint in asked:
-        found = hosts[endpoint.host]
+    hosts = await _for_each({group[0].host for group in groups}, look_up, concurrency)
+    calls: dict[Target, None] = {}  # each once, in the order of the endpoints
+    ways: list[list[Target] | ProbeResult] = []
+    for group in groups:
+        found = hosts[group[0].host]
         if isinstance(found, ProbeResult):
-            results[endpoint] = found
+            ways.append(found)
         else:
-            targets[endpoint] = [target_of(endpoint, address) for address in found]
+            targets = [target_of(group[0], address) for address in found]
+            ways.append(targets)
+            calls.update(dict.fromkeys(targets))
 
     context = None
-    if any(endpoint.scheme in SECURE for endpoint in targets):
+    if any(target.tls_name is not None for target in calls):
         # Unverified, an impostor's "another browser" would get sessions deleted.
         context = ssl.create_default_context()
 
     async def call(target: Target) -> Answer:
         return await ask(target, timeout, context)
 
-    calls = {t for ts in targets.values() for t in ts}
-
-    def advance(done: int) -> None:
-        progress(len(targets) * done // len(calls))
-
-    answers = await _for_each(calls, call, concurrency, advance)
-    for endpoint, ts in targets.items():
-        results[endpoint] = _judge(endpoint, [answers[t] for t in ts])
+    answers = await _for_each(calls, call, concurrency, progress)
+    results: dict[Endpoint, ProbeResult] = {}
+    for group, way in zip(groups, ways, strict=True):
+        if isinstance(way, ProbeResult):
+            results.update(dict.fromkeys(group, way))
+        else:
+            results.update(judge(group, [answers[target] for target in way]))
+            await asyncio.sleep(0)  # a hundred thousand sessions must not hold up the agent's other work
     return results
 
 
@@ -121,7 +105,7 @@ async def _for_each(
     items: Collection[_T],
     work: Callable[[_T], Awaitable[_R]],
     concurrency: int,
-    progress: Callable[[int], None] = lambda _done: None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> dict[_T, _R]:
     """The result of ``work`` for every item, at most ``concurrency`` at once."""
     results: dict[_T, _R] = {}
@@ -130,7 +114,7 @@ async def _for_each(
     async def worker() -> None:
         for item in queue:
             results[item] = await work(item)
-            progress(len(results))
+            progress(len(results), len(items))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(max(concurrency, 1), len(items))):
@@ -138,7 +122,15 @@ async def _for_each(
     return results
 
 
-async def _look_up(host: str, resolve: Resolver, timeout: float) -> tuple[str, ...] | ProbeResult:  # noqa: ASYNC109  # its limit
+async def _look_up(
+    host: str,
+    allowed_hosts: Collection[str] | None,
+    resolve: Resolver,
+    timeout: float,  # noqa: ASYNC109  # the lookup's own limit
+) -> tuple[str, ...] | ProbeResult:
+    if not is_allowed(host, allowed_hosts):
+        detail = f"the host {host} is not in probe.allowed_hosts, so it was not called"
+        return ProbeResult(ProbeKind.NOT_ALLOWED, detail)
     try:
         async with asyncio.timeout(timeout):
             return await addresses_of(host, resolve)
@@ -164,26 +156,3 @@ def target_of(endpoint: Endpoint, address: str) -> Target:
 
 def _host_header(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host.encode('idna').decode()}:{port}"
-
-
-def _judge(endpoint: Endpoint, answers: Sequence[Answer]) -> ProbeResult:
-    verdicts = [_verdict(endpoint, answer) for answer in answers]
-    return min(verdicts, key=lambda verdict: _WEIGHT.index(verdict.kind))
-
-
-def _verdict(endpoint: Endpoint, answer: Answer) -> ProbeResult:
-    if answer.kind is not ProbeKind.ALIVE:
-        return ProbeResult(answer.kind, answer.detail)
-    if endpoint.path.startswith("/devtools/page/"):
-        return ProbeResult(
-            ProbeKind.ALIVE,
-            "answers; the URL names a tab, so it can't be told whether it is the same browser",
-        )
-    if not endpoint.path.startswith(_BROWSER_PATH):
-        # The URL means whichever browser is at that address.
-        return ProbeResult(ProbeKind.ALIVE, "answers")
-    if answer.browser_path == endpoint.path:
-        return ProbeResult(ProbeKind.ALIVE, "answers and is the same browser")
-    if not answer.browser_path.startswith(_BROWSER_PATH):
-        return ProbeResult(ProbeKind.GARBAGE, "answers, but does not say which browser it is")
-    return ProbeResult(ProbeKind.OTHER_BROWSER, f"another browser answers at {endpoint.address}")

@@ -174,7 +174,7 @@ class TestProbe:
             ("any", "reachable", "answers"),
             ("dead", "unreachable", "connection refused"),
             ("far", "unknown", "the host 192.0.2.1 is not in probe.allowed_hosts, so it was not called"),
-            ("garbage", "unknown", "its answer is not HTTP, or was cut off"),
+            ("garbage", "unknown", "gave no whole HTTP answer, so it is not a browser"),
             ("hung", "unknown", "did not answer within 2s"),
             ("no-url", None, "its file names no address: missing_cdp_url"),
             ("other", "unreachable", f"another browser answers at 127.0.0.1:{browser.port}"),

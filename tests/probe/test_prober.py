@@ -141,12 +141,12 @@ def test_an_answer_that_drips_byte_by_byte_ends_at_the_deadline():
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "its answer is not HTTP, or was cut off"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "gave no whole HTTP answer, so it is not a browser"),
         (b"", "ended the connection without an answer"),
-        (b"HTTP/1.1 200 OK\r\n", "its answer is not HTTP, or was cut off"),
+        (b"HTTP/1.1 200 OK\r\n", "gave no whole HTTP answer, so it is not a browser"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
-            "its answer is not HTTP, or was cut off",
+            "gave no whole HTTP answer, so it is not a browser",
         ),
         (http_answer("not here", "404 Not Found"), "answered with HTTP status 404, so it is not a browser"),
         (http_answer("", "500 Oops"), "answered with HTTP status 500, so it is not a browser"),
@@ -161,7 +161,7 @@ def test_an_answer_that_drips_byte_by_byte_ends_at_the_deadline():
             "answers, but does not say which browser it is",
         ),
         (http_answer("x" * 200_000), "answered far more than a browser does"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000, "its answer is not HTTP, or was cut off"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000, "gave no whole HTTP answer, so it is not a browser"),
     ],
 )
 def test_whatever_is_not_a_browser_is_unknown(answer, detail):
@@ -220,6 +220,28 @@ def test_one_request_serves_all_sessions_at_an_address():
         )
     assert [result.kind for result in results] == [ProbeKind.OTHER_BROWSER] * 200 + [ProbeKind.ALIVE] * 2
     assert len(listener.requests) == 1
+
+
+def test_each_kind_of_path_at_one_address_gets_its_own_verdict():
+    with answering(version()) as listener:
+        paths = [
+            ID,
+            "/devtools/browser/other",
+            "/devtools/browse",
+            "",
+            "/devtools/page/T",
+            "/devtools/browser/",
+        ]
+        results = probe(*(f"ws://{listener.address}{path}" for path in paths))
+    other = ProbeResult(ProbeKind.OTHER_BROWSER, f"another browser answers at {listener.address}")
+    assert [r if r == other else r.detail.partition(";")[0] for r in results] == [
+        "answers and is the same browser",
+        other,
+        "answers",
+        "answers",
+        "answers",
+        other,
+    ]
 
 
 def test_the_request_is_one_that_chromium_takes():
