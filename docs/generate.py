@@ -130,7 +130,7 @@ def families() -> Iterator[Metric]:
     decided = plan(snapshot, BUILT_IN, time.time())
     figures = PolicyFigures(last_run=1.0, last_success=1.0)
     yield from SessionCollector(lambda: snapshot).collect()
-    yield from StoreCollector(StoreFigures(last_refresh=1.0), lambda: True).collect()
+    yield from StoreCollector(StoreFigures(last_refresh=1.0), lambda: True, lambda: True).collect()
     yield from ProbeCollector(lambda: {browser: Probed(EndpointState.REACHABLE)}, Durations()).collect()
     yield from PlanCollector(lambda: policies, lambda: decided).collect()
     yield from RunCollector(

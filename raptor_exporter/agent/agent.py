@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import platform
 import signal
-import stat
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -111,7 +109,9 @@ class Agent:
     @property
     def store_state(self) -> StoreState:
         """How the store is."""
-        return StoreState(self._store.place, self._is_up(), self._refresher.error)
+        return StoreState(
+            self._store.place, self._is_up(), self._refresher.error, self._refresher.access.warnings
+        )
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -192,7 +192,6 @@ class Agent:
                 raise failure
 
     async def _refresh_loop(self) -> None:
-        self._warn_of_access()
         while True:
             self._clock_guard.observe()
             await self._refresher.refresh()
@@ -251,7 +250,7 @@ class Agent:
     def _collectors(self) -> Sequence[Collector]:
         return (
             SessionCollector(lambda: self._refresher.snapshot),
-            StoreCollector(self._refresher.figures, self._is_up),
+            StoreCollector(self._refresher.figures, self._is_up, lambda: self._refresher.access.writable),
             ProbeCollector(lambda: self.probes if self._prober.configured else None, self._prober.durations),
             PlanCollector(self._policies, lambda: self._refresher.plan),
             RunCollector(self._policies, lambda: self._cleaner.figures, self._next_run),
@@ -288,24 +287,6 @@ class Agent:
                 if len(found) == _RUNS_SHOWN:
                     break
         return found
-
-    def _warn_of_access(self) -> None:
-        """Say at the start what would only show at the first deletion."""
-        try:
-            mode = self._store.path.stat().st_mode
-        except OSError:
-            return  # the refresh tells it
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            logger.warning(
-                "the store is writable by every user of this machine: make it 0700, or 2770 for a group",
-                extra={"store": self._store.place},
-            )
-        if not os.access(self._store.path, os.W_OK | os.X_OK):
-            logger.warning(
-                "the store is not writable, so no session can be deleted: run as its owner, "
-                "or share it by group with RAPTOR_GROUP_ACCESS=1",
-                extra={"store": self._store.place, "uid": os.geteuid()},
-            )
 
 
 def _summary(entry: Mapping[str, object]) -> RunSummary:

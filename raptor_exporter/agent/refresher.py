@@ -14,6 +14,7 @@ from raptor_exporter.cleanup.plan import Plan, plan
 from raptor_exporter.cleanup.policy import Rules
 from raptor_exporter.exceptions import StoreError
 from raptor_exporter.metrics.figures import StoreFigures
+from raptor_exporter.stores.access import Access, look_at_access
 from raptor_exporter.stores.base import Snapshot, Wanted
 from raptor_exporter.stores.files import FileStore
 
@@ -27,6 +28,7 @@ class Refresher:
         snapshot: of the last good refresh.
         plan: of all policies, for the moment of that refresh.
         error: why the last refresh failed; None if it worked.
+        access: what the agent may do with the store.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Refresher:
         self.snapshot: Snapshot | None = None
         self.plan: Plan | None = None
         self.error: str | None = None
+        self.access = Access(writable=True)
 
     def is_up(self, interval: float) -> bool:
         """Whether the last refresh worked and is less than 3 intervals old. Seconds."""
@@ -61,7 +64,7 @@ class Refresher:
     async def _refresh(self) -> None:
         started = time.monotonic()
         try:
-            snapshot, decided = await in_thread(self._look, "refresh")
+            snapshot, decided, access = await in_thread(self._look, "refresh")
         except StoreError as error:
             self._fail(str(error))
         except Exception:  # the error boundary of the refresh: whatever it is, the agent lives
@@ -71,16 +74,24 @@ class Refresher:
             if self.error is not None:
                 logger.info("the store is back", extra={"store": self._store.place})
             self.snapshot, self.plan, self.error = snapshot, decided, None
+            self._warn(access)
             self.figures.last_refresh = snapshot.taken_at
             self._good_at = boot_time()
         finally:
             self.figures.durations.observe(time.monotonic() - started)
 
-    def _look(self) -> tuple[Snapshot, Plan]:
+    def _look(self) -> tuple[Snapshot, Plan, Access]:
         snapshot = self._store.refresh(self.snapshot, self._wanted())
         decided = plan(snapshot, self._rules(), snapshot.taken_at, self._probes())
         _ = snapshot.totals  # computed here, so that no scrape has to
-        return snapshot, decided
+        return snapshot, decided, look_at_access(self._store.path, snapshot)
+
+    def _warn(self, access: Access) -> None:
+        """Say it at the start, and again when it changes."""
+        for warning in access.warnings:
+            if warning not in self.access.warnings:
+                logger.warning(warning, extra={"store": self._store.place})
+        self.access = access
 
     def _fail(self, error: str) -> None:
         self.figures.errors += 1

@@ -25,6 +25,8 @@ OUTCOMES = (SUCCESS, REFUSED, ERROR)
 
 REASONS = ("idle", "old", "unmodified", "unreachable", "cap")
 
+_SUSPICIOUS = 3  # so many can be saved anew between a plan and its run by chance
+
 Progress = Callable[[int], None]
 
 
@@ -103,6 +105,11 @@ def run_policy(
     if report.outcome == SUCCESS and report.failed:
         first = next(outcome.error for _, outcome in report.results if outcome.result == trash.FAILED)
         report.outcome, report.error = ERROR, f"{report.failed} deletions failed, the first with: {first}"
+    if report.skipped == len(report.results) > _SUSPICIOUS:
+        logger.warning(
+            "every chosen session was spared as changed: inodes or times may not be stable on this file system",
+            extra={"policy": policy, "store": store.place},
+        )
     report.duration = time.monotonic() - started
     _tell(store, report)
     return report

@@ -59,6 +59,7 @@ def _look(app: App) -> CollectorRegistry:
     from raptor_exporter.metrics.exporter import BuildCollector
     from raptor_exporter.metrics.figures import StoreFigures
     from raptor_exporter.metrics.store import SessionCollector, StoreCollector
+    from raptor_exporter.stores.access import look_at_access
 
     figures = StoreFigures()
     started = time.monotonic()
@@ -66,10 +67,11 @@ def _look(app: App) -> CollectorRegistry:
     plan = look(app.store, rules, ask=asker(app.config), now=time.time())
     figures.durations.observe(time.monotonic() - started)
     figures.last_refresh = plan.snapshot.taken_at
+    access = look_at_access(app.store.path, plan.snapshot)
     registry = CollectorRegistry()
     for collector in (
         SessionCollector(lambda: plan.snapshot),
-        StoreCollector(figures, lambda: True),
+        StoreCollector(figures, lambda: True, lambda: access.writable),
         PlanCollector(lambda: rules.policies, lambda: plan),
         BuildCollector(),
     ):

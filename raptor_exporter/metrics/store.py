@@ -98,9 +98,12 @@ class SessionCollector:
 class StoreCollector:
     """How the store answers."""
 
-    def __init__(self, figures: StoreFigures, is_up: Callable[[], bool]) -> None:
+    def __init__(
+        self, figures: StoreFigures, is_up: Callable[[], bool], is_writable: Callable[[], bool]
+    ) -> None:
         self._figures = figures
         self._is_up = is_up
+        self._is_writable = is_writable
 
     def collect(self) -> Iterable[Metric]:
         """Everything from the start on; the timestamp once there was a good refresh."""
@@ -109,6 +112,11 @@ class StoreCollector:
             "raptor_store_up",
             "1 if the last refresh worked and is less than 3 intervals old.",
             value=float(self._is_up()),
+        )
+        yield GaugeMetricFamily(
+            "raptor_store_writable",
+            "1 if this process may delete sessions, as far as permissions tell.",
+            value=float(self._is_writable()),
         )
         yield HistogramMetricFamily(
             "raptor_store_refresh_duration_seconds",

@@ -43,6 +43,7 @@ def status(view: AgentView, *, names: bool) -> dict[str, Any]:
             "place": state.place if names else None,
             "up": state.up,
             "error": (redact(state.error) if names else hidden) if state.error else None,
+            "warnings": list(state.warnings) if names else [hidden] * bool(state.warnings),
             "last_refresh": moment(snapshot.taken_at if snapshot else None),
         },
         **_totals(snapshot),

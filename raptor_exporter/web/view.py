@@ -40,6 +40,7 @@ class StoreState:
     place: str
     up: bool
     error: str | None = None
+    warnings: tuple[str, ...] = ()  # what an operator should mend, with the remedy
 
 
 @dataclass(frozen=True, slots=True)
