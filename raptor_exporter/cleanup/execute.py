@@ -107,7 +107,7 @@ def run_policy(
         report.outcome, report.error = ERROR, f"{report.failed} deletions failed, the first with: {first}"
     if report.skipped == len(report.results) > _SUSPICIOUS:
         logger.warning(
-            "every chosen session was spared as changed: inodes or times may not be stable on this file system",
+            "every chosen session was spared as changed: are inodes and times stable on this file system?",
             extra={"policy": policy, "store": store.place},
         )
     report.duration = time.monotonic() - started
