@@ -70,8 +70,8 @@ class Operation:
         return self
 
     def warn(self, text: str) -> None:
-        """Tell the user something that is no failure."""
-        logger.warning("%s: %s", self._subject, redact(text))
+        """Tell the user something that is no failure; its URLs are cut already."""
+        logger.warning("%s: %s", self._subject, text)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

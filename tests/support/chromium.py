@@ -60,13 +60,19 @@ class Chromium:
 
     def get(self, path: str, method: str = "GET"):
         """What the browser's HTTP endpoint answers at a path, decoded."""
+        return json.loads(self._read(path, method))
+
+    def _read(self, path: str, method: str = "GET") -> bytes:
         request = urllib.request.Request(f"{self.http_url}{path}", method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=START_SECONDS) as response:
-            return json.load(response)
+            return response.read()
 
     def open_tab(self, url: str = "about:blank") -> dict:
         return self.get(f"/json/new?{url}", method="PUT")
+
+    def close_tab(self, target_id: str) -> None:
+        self._read(f"/json/close/{target_id}")
 
     def stop(self) -> None:
         """Freeze it: the kernel still accepts connections, but nobody answers."""

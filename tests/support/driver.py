@@ -1,0 +1,30 @@
+"""Playwright drivers that this process has running."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def drivers() -> list[int]:
+    """Process ids of the node drivers below this process."""
+    return [pid for pid in _children(os.getpid()) if _is_driver(pid)]
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            direct = [int(child) for child in task.read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            continue
+        for child in direct:
+            found += [child, *_children(child)]
+    return found
+
+
+def _is_driver(pid: int) -> bool:
+    try:
+        return b"run-driver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
