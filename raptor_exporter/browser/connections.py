@@ -67,8 +67,7 @@ class Connections:
         Raises:
             BrowserProblem: the manager is closed, or belongs elsewhere.
         """
-        if self._closed:
-            raise BrowserProblem(Trouble.CLOSED_MANAGER, "this manager is closed: use one that is open")
+        self._check_open()
         home = self._home_now()
         if self._home is None:
             self._home = home
@@ -78,6 +77,10 @@ class Connections:
                 "this manager's browsers belong to another event loop or thread (asyncio.run makes a new "
                 "loop each time): make one manager in each",
             )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BrowserProblem(Trouble.CLOSED_MANAGER, "this manager is closed: use one that is open")
 
     def borrow(self, browser_type: BrowserType) -> None:
         """Where no driver of our own can start, beside a running synchronous one, use that one's."""
@@ -129,14 +132,17 @@ class Connections:
         return await turn.call(chromium.connect_over_cdp, url, timeout=seconds * 1000)
 
     async def _warm_driver(self, turn: Turn) -> BrowserType:
+        self._check_open()  # closing in the middle of a restore must not start another driver
         if self._driver is not None:
             return self._driver.chromium
         if self._borrowed is not None and running_loop() is not None:
             return self._borrowed
         try:
-            return (await turn.join(self._starting, "driver", lambda: self._start(turn))).chromium
+            driver = await turn.join(self._starting, "driver", lambda: self._start(turn))
         except TimeoutError as error:
             raise _slow_driver() from error
+        self._check_open()
+        return driver.chromium
 
     async def _start(self, turn: Turn) -> Playwright:
         try:

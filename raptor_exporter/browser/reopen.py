@@ -69,8 +69,8 @@ def _checked_address(cdp_url: str) -> str:
     if endpoint.path.startswith("/devtools/") and not endpoint.path.startswith(BROWSER_PATH):
         raise BrowserProblem(
             Trouble.BAD_CDP_URL,
-            f"its cdp_url names a single tab at {endpoint.address}, not the browser there (with a path that "
-            f"begins with {BROWSER_PATH}): save the session again",
+            f"its cdp_url names a single tab at {endpoint.address}, not the browser there: "
+            "save the session again",
         )
     return endpoint.address
 

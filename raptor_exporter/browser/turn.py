@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
-from raptor_exporter.browser.problem import DriverError
+from raptor_exporter.browser.problem import BrowserProblem, DriverError, Trouble
 from raptor_exporter.redact import redact
 
 P = ParamSpec("P")
@@ -133,9 +133,18 @@ class AwaitingTurn(Turn):
 
     async def join(self, flights: Flights, key: object, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Await the task that is under way, or start it."""
-        async with asyncio.timeout(self.left()):
-            # Shielded: a caller that is cancelled or out of time leaves it to the others, or to the cache.
-            return await asyncio.shield(flights.join(key, start))
+        flight = flights.join(key, start)
+        try:
+            async with asyncio.timeout(self.left()):
+                # Shielded: who is cancelled or out of time leaves it to the others, or to the cache.
+                return await asyncio.shield(flight)
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if not flight.cancelled() or (task is not None and task.cancelling()):
+                raise
+            raise BrowserProblem(
+                Trouble.CLOSED_MANAGER, "this manager was closed in the middle: use one that is open"
+            ) from cancelled
 
 
 class BlockingTurn(Turn):

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Error
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
-from raptor_exporter.browser import AwaitingTurn, BlockingTurn, DriverError, run_now
+from raptor_exporter.browser import AwaitingTurn, BlockingTurn, BrowserProblem, DriverError, run_now
 from raptor_exporter.browser.turn import Flights
 
 
@@ -121,7 +121,7 @@ def test_landing_ends_what_is_under_way():
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await flights.land()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(BrowserProblem, match="closed in the middle"):
             await joiner
 
     asyncio.run(story())
