@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -34,10 +36,9 @@ BROWSER_TYPES: Final = ("chromium", "firefox", "webkit")
 MAX_FILE_BYTES: Final = 1024 * 1024
 
 _DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
-_URL = re.compile(
-    r"(wss?|https?)://(?:[^/?#\s]*@)?(\[[0-9a-f:.]+(?:%25[\w.~-]+)?\]|[^\s/?#:@\[\]]+)"
-    r"(?::(\d{0,5}))?(/[^?#]*)?(?:[?#].*)?",
-    re.IGNORECASE | re.DOTALL,
+_ADDRESS = re.compile(
+    r"(wss?|https?)://(?:[^/?#\s]*@)?(\[[0-9a-f:.]+(?:%25[\w.~-]+)?\]|[^\s/?#:@\[\]]+)(?::([0-9]{0,5}))?(?:[/?#].*)?",
+    re.IGNORECASE | re.ASCII | re.DOTALL,
 )
 
 
@@ -57,15 +58,30 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
 
 def parse_endpoint(cdp_url: str) -> Endpoint | None:
     """The endpoint of a ws, wss, http or https URL with a host, or None if it is no such URL."""
-    match = _URL.fullmatch(cdp_url)
+    address = parse_address(cdp_url)
+    if address is None:
+        return None
+    if "#" in cdp_url or "?" in cdp_url:
+        cdp_url = cdp_url.partition("#")[0].partition("?")[0]
+    _, slash, path = cdp_url.partition("://")[2].partition("/")
+    return Endpoint(address.scheme, address.host, address.port, slash + path)
+
+
+def parse_address(cdp_url: str) -> Endpoint | None:
+    """The same without its path: one value for all browsers that listen there."""
+    end = cdp_url.find("/", len("https://"))
+    return _parse_address(cdp_url if end < 0 else cdp_url[:end])
+
+
+@lru_cache(maxsize=4096)  # many sessions share few addresses
+def _parse_address(start_of_url: str) -> Endpoint | None:
+    match = _ADDRESS.fullmatch(start_of_url)
     if match is None:
         return None
-    scheme, host, port, path = match.groups()
+    scheme, host, port = match.groups()
     scheme = scheme.lower()
     number = int(port) if port else _DEFAULT_PORTS[scheme]
-    if number > 65535:
-        return None
-    return Endpoint(scheme, host.strip("[]").lower(), number, path or "")
+    return Endpoint(scheme, host.strip("[]").lower(), number, "") if number <= 65535 else None
 
 
 def parse_timestamp(text: str, zone: tzinfo | None = None) -> float:
@@ -80,10 +96,32 @@ def parse_timestamp(text: str, zone: tzinfo | None = None) -> float:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not None:
         return moment.timestamp()
-    if zone is not None:
-        moment = moment.replace(tzinfo=zone)
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    start = _start_of_steady_hour(hour, zone, (time.tzname, time.timezone))
+    if start is None:
+        return _later_reading(moment, zone)
+    return start + (moment.minute * 60 + moment.second) + moment.microsecond / 1e6
+
+
+@lru_cache(maxsize=4096)  # local time is slow to ask for, and most hours hold many timestamps
+def _start_of_steady_hour(hour: datetime, zone: tzinfo | None, _local: object) -> float | None:
+    """POSIX seconds at which an hour begins; None if clocks are moved within it.
+
+    ``_local`` says which zone local time is now, so that nothing is remembered of another one.
+    """
+    start, end = hour, hour.replace(minute=59, second=59)
+    earlier = (_reading(start, zone, fold=0), _reading(end, zone, fold=0))
+    later = (_reading(start, zone, fold=1), _reading(end, zone, fold=1))
+    return earlier[0] if earlier == later and earlier[1] - earlier[0] == 3599 else None
+
+
+def _later_reading(moment: datetime, zone: tzinfo | None) -> float:
+    return max(_reading(moment, zone, fold=0), _reading(moment, zone, fold=1))
+
+
+def _reading(moment: datetime, zone: tzinfo | None, fold: int) -> float:
     try:
-        return max(moment.timestamp(), moment.replace(fold=1).timestamp())
+        return moment.replace(tzinfo=zone, fold=fold).timestamp()
     except (OverflowError, OSError, ValueError):
         # The first and last years of the calendar lie outside what local time can express.
         return moment.replace(tzinfo=UTC).timestamp()
@@ -145,10 +183,10 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     browser_type: str | None = None
     created: float | None = None  # POSIX seconds
     accessed: float | None = None  # POSIX seconds
-    metadata: msgspec.Raw | Mapping[str, Any] | None = None
+    metadata: object = None  # as ``decode`` gave it; of a file that had to be read the long way its object
 
 
-class _Fields(msgspec.Struct, gc=False):
+class Fields(msgspec.Struct, gc=False):
     """The shape of a well-formed file: decoding straight into it skips everything else."""
 
     session_id: str
@@ -156,11 +194,9 @@ class _Fields(msgspec.Struct, gc=False):
     browser_type: str
     created_at: str
     last_accessed: str
-    metadata: msgspec.Raw = msgspec.Raw()
 
 
-_decode_fields = msgspec.json.Decoder(_Fields).decode
-_decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
+decode_fields = msgspec.json.Decoder(Fields).decode
 
 
 def parse_object(data: bytes) -> dict[str, Any] | None:
@@ -176,66 +212,70 @@ def _no_json(constant: str) -> object:
     raise ValueError(f"{constant} is not JSON")
 
 
-def check(data: bytes, zone: tzinfo | None = None) -> Verdict:
-    """Run the five checks over a file's bytes. Never raises."""
+def check(
+    data: bytes,
+    zone: tzinfo | None = None,
+    *,
+    decode: Callable[[bytes], Fields] = decode_fields,
+    locate: Callable[[str], Endpoint | None] = parse_endpoint,
+) -> Verdict:
+    """Run the five checks over a file's bytes. Never raises.
+
+    Args:
+        data: the file.
+        zone: of naive timestamps; None is local time.
+        decode: reads the fields, and what else of the file is wanted as ``metadata``.
+        locate: how much of the CDP URL is wanted.
+    """
     try:
-        fields = _decode_fields(data)
+        fields = decode(data)
         if not data.isascii():
             data.decode()  # msgspec skips over what it doesn't need without checking its encoding
+        created = parse_timestamp(fields.created_at, zone)
+        accessed = parse_timestamp(fields.last_accessed, zone)
     except (ValueError, RecursionError):
         # ValidationError and DecodeError are ValueErrors. Also odd but legal JSON comes this way.
-        return _check_object(parse_object(data), zone)
-    return _judge(
-        fields.session_id,
-        fields.cdp_url,
-        fields.created_at,
-        fields.last_accessed,
-        fields.browser_type,
-        fields.metadata,
-        zone,
-    )
+        return _check_object(parse_object(data), zone, locate)
+    endpoint = locate(fields.cdp_url)
+    session_id, browser_type = fields.session_id or None, fields.browser_type
+    reason = _reason(session_id, endpoint, created, accessed, browser_type)
+    metadata = getattr(fields, "metadata", None)
+    return Verdict(reason, session_id, endpoint, browser_type, created, accessed, metadata)
 
 
-def _check_object(document: dict[str, Any] | None, zone: tzinfo | None) -> Verdict:
+def _check_object(
+    document: dict[str, Any] | None, zone: tzinfo | None, locate: Callable[[str], Endpoint | None]
+) -> Verdict:
     if document is None:
         return Verdict(CORRUPT)
-    metadata = document.get("metadata")
-    return _judge(
-        document.get("session_id"),
-        document.get("cdp_url"),
-        document.get("created_at"),
-        document.get("last_accessed"),
-        document.get("browser_type"),
-        metadata if isinstance(metadata, dict) else None,
-        zone,
-    )
+    session_id = _text(document.get("session_id"))
+    cdp_url = _text(document.get("cdp_url"))
+    endpoint = None if cdp_url is None else locate(cdp_url)
+    created = _timestamp_or_none(document.get("created_at"), zone)
+    accessed = _timestamp_or_none(document.get("last_accessed"), zone)
+    browser_type = _text(document.get("browser_type"))
+    reason = _reason(session_id, endpoint, created, accessed, browser_type)
+    return Verdict(reason, session_id, endpoint, browser_type, created, accessed, document.get("metadata"))
 
 
-def _judge(
-    session_id: object,
-    cdp_url: object,
-    created_at: object,
-    last_accessed: object,
-    browser_type: object,
-    metadata: msgspec.Raw | Mapping[str, Any] | None,
-    zone: tzinfo | None,
-) -> Verdict:
-    endpoint = parse_endpoint(cdp_url) if isinstance(cdp_url, str) else None
-    created = _timestamp_or_none(created_at, zone)
-    accessed = _timestamp_or_none(last_accessed, zone)
-    known_id = session_id if isinstance(session_id, str) and session_id else None
-    known_type = browser_type if isinstance(browser_type, str) else None
-    if known_id is None:
-        reason = "missing_session_id"
-    elif endpoint is None:
-        reason = "missing_cdp_url"
-    elif created is None or accessed is None:
-        reason = INVALID_TIMESTAMP
-    elif known_type not in BROWSER_TYPES:
-        reason = "invalid_browser_type"
-    else:
-        reason = None
-    return Verdict(reason, known_id, endpoint, known_type, created, accessed, metadata)
+def _reason(
+    session_id: str | None,
+    endpoint: Endpoint | None,
+    created: float | None,
+    accessed: float | None,
+    browser_type: str | None,
+) -> str | None:
+    if not session_id:
+        return "missing_session_id"
+    if endpoint is None:
+        return "missing_cdp_url"
+    if created is None or accessed is None:
+        return INVALID_TIMESTAMP
+    return None if browser_type in BROWSER_TYPES else "invalid_browser_type"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _timestamp_or_none(value: object, zone: tzinfo | None) -> float | None:
@@ -245,23 +285,3 @@ def _timestamp_or_none(value: object, zone: tzinfo | None) -> float | None:
         return parse_timestamp(value, zone)
     except ValueError:
         return None
-
-
-def decode_metadata(metadata: msgspec.Raw | Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """A session's metadata as an object; empty where there is none or it is something else."""
-    if metadata is None:
-        return {}
-    if not isinstance(metadata, msgspec.Raw):
-        return metadata
-    if not memoryview(metadata):
-        return {}
-    try:
-        return _decode_metadata(metadata)
-    except (ValueError, RecursionError):
-        return parse_object(bytes(memoryview(metadata))) or {}
-
-
-def select_metadata(metadata: msgspec.Raw | Mapping[str, Any] | None, keys: frozenset[str]) -> dict[str, str]:
-    """The texts of those metadata keys that somebody asks for."""
-    metadata = decode_metadata(metadata)
-    return {key: metadata_text(metadata[key]) for key in keys if key in metadata}

@@ -99,12 +99,10 @@ class FileStore:
             usable = previous is not None and (previous.store_id, previous.wanted) == (store_id, wanted)
             before = previous.records if previous is not None and usable else {}
             try:
-                records: Mapping[str, Any] = Scanner(directory, wanted, self.timezone).scan(before)
+                records = Scanner(directory, wanted, self.timezone).scan(before)
             except OSError as error:
                 raise _store_error(self.path, error) from error
             trash = self.trash.usage(directory)
-        if len(records) == len(before) and all(map(_is, records.values(), map(before.get, records))):
-            records = before  # nothing changed: one dictionary is enough
         return Snapshot(records, taken_at, store_id, wanted, trash.sessions, trash.bytes)
 
     def find(self, name: str) -> str | None:
@@ -314,10 +312,6 @@ def _status(directory: int, file_name: str) -> os.stat_result | None:
 
 def _identity(status: os.stat_result | None) -> Identity | None:
     return None if status is None else Identity(status.st_ino, status.st_mtime_ns, status.st_size)
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 def _conflict(stem: str, error: OSError) -> SessionConflict:

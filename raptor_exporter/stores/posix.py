@@ -111,9 +111,13 @@ def read_up_to(fd: int, limit: int, hint: int) -> bytes:
     """At most ``limit`` bytes from the start of a file whose size was ``hint``."""
     data = os.read(fd, min(hint + 1, limit))
     # One call is enough unless the file grew or shrank, or its file system gives less at a time.
-    if len(data) != hint:
-        while len(data) < limit and (more := os.read(fd, limit - len(data))):
-            data += more
+    return data if len(data) == hint else read_on(fd, data, limit)
+
+
+def read_on(fd: int, data: bytes, limit: int) -> bytes:
+    """``data`` and what follows it in the file, at most ``limit`` bytes in all."""
+    while len(data) < limit and (more := os.read(fd, limit - len(data))):
+        data += more
     return data
 
 
