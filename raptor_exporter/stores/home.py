@@ -58,12 +58,13 @@ def folder(store: int, *names: str, permissions: Permissions, create: bool = Tru
 @contextlib.contextmanager
 def locked(store: int, permissions: Permissions, place: str) -> Iterator[None]:
     """Hold the store's lock: our own writers don't lose each other's updates."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     with (
         folder(store, permissions=permissions) as home,
         posix.opened(LOCK, flags, permissions.file, dir_fd=home) as fd,
     ):
-        _set_mode(fd, permissions.file)
+        posix.require_regular(fd, LOCK)
+        set_mode(fd, permissions.file)
         with posix.flocked(fd, place):
             yield
 
@@ -82,7 +83,7 @@ def write_temporary(folder_fd: int, data: bytes, mode: int, owner: tuple[int, in
                 status = os.fstat(fd)
                 if (status.st_uid, status.st_gid) != owner:
                     os.fchown(fd, *owner)
-            _set_mode(fd, mode)
+            set_mode(fd, mode)
             os.fsync(fd)
         except BaseException:
             os.unlink(name, dir_fd=folder_fd)
@@ -90,7 +91,8 @@ def write_temporary(folder_fd: int, data: bytes, mode: int, owner: tuple[int, in
     return name
 
 
-def _set_mode(fd: int, mode: int) -> None:
+def set_mode(fd: int, mode: int) -> None:
+    """Give a file its mode past the umask."""
     if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
         # Another user's lock file keeps the mode that its owner gave it.
         with contextlib.suppress(PermissionError):
@@ -98,16 +100,18 @@ def _set_mode(fd: int, mode: int) -> None:
 
 
 def remove_stale(folder_fd: int) -> None:
-    """Remove what crashed writers left in `.raptor/tmp` an hour ago or earlier."""
+    """Remove what crashed writers left in `.raptor/tmp` an hour ago or earlier, as far as that goes."""
     now = time.time()
     with os.scandir(folder_fd) as entries:
-        stale = [e for e in entries if now - e.stat(follow_symlinks=False).st_mtime > _STALE_SECONDS]
-    for entry in stale:
-        with contextlib.suppress(FileNotFoundError):
-            if entry.is_dir(follow_symlinks=False):
-                _remove_folder(folder_fd, entry.name)
-            else:
-                os.unlink(entry.name, dir_fd=folder_fd)
+        for entry in entries:
+            # Other writers come and go, and what is another user's is theirs to remove.
+            with contextlib.suppress(OSError):
+                if now - entry.stat(follow_symlinks=False).st_mtime <= _STALE_SECONDS:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    _remove_folder(folder_fd, entry.name)
+                else:
+                    os.unlink(entry.name, dir_fd=folder_fd)
 
 
 def _remove_folder(parent: int, name: str) -> None:

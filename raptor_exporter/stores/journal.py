@@ -21,44 +21,46 @@ _CHUNK = 1 << 16
 class Journal:
     """Appends to and reads back one store's journal."""
 
-    def __init__(self, store: FileStore) -> None:
+    def __init__(self, store: FileStore, *, max_bytes: int = MAX_BYTES) -> None:
         self._store = store
+        self._max_bytes = max_bytes
 
     def append(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Add entries, whole or not at all as seen by a reader.
+        """Add entries: all of them, or none if they can't be written.
 
         Raises:
             StoreError: it can't be written.
         """
         data = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
         store = self._store
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
         try:
             with (
                 store.locked() as directory,
                 home.folder(directory, permissions=store.permissions) as folder,
-                posix.opened(
-                    NAME,
-                    os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW,
-                    store.permissions.file,
-                    dir_fd=folder,
-                ) as fd,
+                posix.opened(NAME, flags, store.permissions.file, dir_fd=folder) as fd,
             ):
+                posix.require_regular(fd, NAME)
+                home.set_mode(fd, store.permissions.file)
                 size = os.fstat(fd).st_size
                 if size and os.pread(fd, 1, size - 1) != b"\n":
                     data = b"\n" + data  # a crash tore the last line: it must not swallow this one
-                posix.write_all(fd, data)
-                if size + len(data) > MAX_BYTES:
-                    self._shorten(folder, fd)
+                posix.append(fd, data)
+                if size + len(data) > self._max_bytes:
+                    self._shorten(directory, folder, fd)
         except OSError as error:
             raise StoreError(f"the journal of {store.place} can't be written: {error.strerror}") from error
 
-    def _shorten(self, folder: int, fd: int) -> None:
+    def _shorten(self, directory: int, folder: int, fd: int) -> None:
+        """Keep the newer half, from the start of a line on."""
+        keep = self._max_bytes // 2
         size = os.fstat(fd).st_size
-        tail = os.pread(fd, MAX_BYTES // 2, size - MAX_BYTES // 2)
-        tail = tail[tail.index(b"\n") + 1 :]
-        mode = self._store.permissions.file
-        new = home.write_temporary(folder, tail, mode, None)
-        os.rename(new, NAME, src_dir_fd=folder, dst_dir_fd=folder)
+        tail = _read(fd, max(size - keep, 0), keep)
+        tail = tail[tail.find(b"\n") + 1 :]
+        permissions = self._store.permissions
+        with home.folder(directory, home.TEMPORARY, permissions=permissions) as temporary:
+            new = home.write_temporary(temporary, tail, permissions.file, None)
+            os.rename(new, NAME, src_dir_fd=temporary, dst_dir_fd=folder)
 
     def newest_first(self) -> Iterator[dict[str, Any]]:
         """Every entry, the last one first; torn or foreign lines are passed over."""
@@ -69,10 +71,11 @@ class Journal:
                 home.folder(directory, permissions=store.permissions, create=False) as folder,
                 posix.opened(NAME, posix.READ_FLAGS, dir_fd=folder) as fd,
             ):
+                posix.require_regular(fd, NAME)
                 for line in _lines_backwards(fd):
                     try:
                         entry = json.loads(line)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         continue
                     if isinstance(entry, dict):
                         yield entry
@@ -82,14 +85,26 @@ class Journal:
             raise StoreError(f"the journal of {store.place} can't be read: {error.strerror}") from error
 
 
+def _read(fd: int, position: int, length: int) -> bytes:
+    parts = []
+    while length and (part := os.pread(fd, length, position)):
+        parts.append(part)
+        position += len(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
 def _lines_backwards(fd: int) -> Iterator[bytes]:
     position = os.fstat(fd).st_size
-    rest = b""
+    rest: list[bytes] = []  # of a line whose start is still to come, backwards
     while position:
         step = min(_CHUNK, position)
         position -= step
-        first, *lines = (os.pread(fd, step, position) + rest).split(b"\n")
-        yield from reversed([line for line in lines if line])
-        rest = first
+        first, *lines = _read(fd, position, step).split(b"\n")
+        if lines:
+            yield b"".join([lines.pop(), *reversed(rest)])
+            yield from reversed(lines)
+            rest = []
+        rest.append(first)
     if rest:
-        yield rest
+        yield b"".join(reversed(rest))

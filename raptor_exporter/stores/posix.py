@@ -92,12 +92,46 @@ def _copy_exclusive(source: str, target: str, source_fd: int, target_fd: int) ->
             try:
                 while chunk := os.read(read, 1 << 20):
                     write_all(write, chunk)
+                if _moment(os.fstat(read)) != _moment(status):
+                    raise OSError(errno.EAGAIN, "it was being written to while it was copied", source)
+                with contextlib.suppress(PermissionError):  # its owner stays if this user may give it away
+                    os.fchown(write, status.st_uid, status.st_gid)
                 os.fchmod(write, stat.S_IMODE(status.st_mode))
                 os.utime(write, ns=(status.st_atime_ns, status.st_mtime_ns))
                 os.fsync(write)
             except BaseException:
                 os.unlink(target, dir_fd=target_fd)
                 raise
+
+
+def _moment(status: os.stat_result) -> tuple[int, int]:
+    return status.st_mtime_ns, status.st_size
+
+
+def require_regular(fd: int, name: str) -> None:
+    """Refuse a FIFO, a device or a folder that stands where a file of ours should.
+
+    Raises:
+        OSError: it is one.
+    """
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise OSError(errno.EINVAL, f"{name} is no regular file: move it away")
+
+
+def append(fd: int, data: bytes) -> None:
+    """Add to a file opened with O_APPEND and see it on the disk, or leave the file as it was.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    size = os.fstat(fd).st_size
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, size)
+        raise
 
 
 def write_all(fd: int, data: bytes) -> None:
