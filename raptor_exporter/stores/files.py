@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
 import time
@@ -15,8 +14,8 @@ from typing import Any, NamedTuple
 
 from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
 from raptor_exporter.names import SUFFIX, could_be_stem, is_session_file, safe_name
-from raptor_exporter.session import MAX_FILE_BYTES, check, format_timestamp, parse_object, parse_timestamp
-from raptor_exporter.stores import home, posix
+from raptor_exporter.session import MAX_FILE_BYTES, check, format_timestamp, parse_timestamp
+from raptor_exporter.stores import document, home, posix
 from raptor_exporter.stores.base import Identity, Snapshot, Wanted
 from raptor_exporter.stores.home import Permissions
 from raptor_exporter.stores.journal import Journal
@@ -58,13 +57,13 @@ class FileStore:
 
     def create(self) -> None:
         """Make the directory and its parents, private, if it isn't there."""
-        missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
-        for path in reversed(missing):
-            try:
+        try:
+            missing = [p for p in (self.path, *self.path.parents) if not p.exists()]
+            for path in reversed(missing):
                 path.mkdir(mode=0o700, exist_ok=True)
                 path.chmod(self.permissions.directory)
-            except OSError as error:
-                raise _store_error(self.path, error) from error
+        except OSError as error:
+            raise _store_error(self.path, error) from error
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[int]:
@@ -79,35 +78,51 @@ class FileStore:
             os.close(fd)
 
     @contextlib.contextmanager
+    def _reading(self) -> Iterator[int]:
+        """The directory's descriptor, for work that fails as a whole."""
+        try:
+            with self.opened() as directory:
+                yield directory
+        except OSError as error:
+            raise _store_error(self.path, error) from error
+
+    @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
         """The directory's descriptor, with the store's lock held."""
         with self.opened() as directory, contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(home.locked(directory, self.permissions, self.place))
             except OSError as error:
-                raise _store_error(self.path / home.HOME, error) from error
+                raise _home_error(self.path / home.HOME, error) from error
             yield directory
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[int]:
+        """The same, for work that fails as a whole."""
+        try:
+            with self.locked() as directory:
+                yield directory
+        except OSError as error:
+            raise _store_error(self.path, error) from error
 
     # -- reading ---------------------------------------------------------------------------------
 
     def refresh(self, previous: Snapshot | None, wanted: Wanted) -> Snapshot:
         """List everything, reading only what changed since ``previous``."""
         taken_at = time.time()
-        with self.opened() as directory:
+        with self._reading() as directory:
             status = os.fstat(directory)
             store_id = (status.st_dev, status.st_ino)
             usable = previous is not None and (previous.store_id, previous.wanted) == (store_id, wanted)
             before = previous.records if previous is not None and usable else {}
-            try:
-                records = Scanner(directory, wanted, self.timezone).scan(before)
-            except OSError as error:
-                raise _store_error(self.path, error) from error
+            records = Scanner(directory, wanted, self.timezone).scan(before)
             trash = self.trash.usage(directory)
-        return Snapshot(records, taken_at, store_id, wanted, trash.sessions, trash.bytes)
+        sessions, size = (None, None) if trash is None else trash
+        return Snapshot(records, taken_at, store_id, wanted, sessions, size)
 
     def find(self, name: str) -> str | None:
         """The stem of the session that a name means, or None."""
-        with self.opened() as directory:
+        with self._reading() as directory:
             return self._find(directory, name)
 
     def _find(self, directory: int, name: str) -> str | None:
@@ -127,13 +142,13 @@ class FileStore:
 
     def read(self, stem: str) -> bytes | None:
         """The bytes of a session file; None if there is none. Raises UnreadableSession."""
-        with self.opened() as directory:
+        with self._reading() as directory:
             found = _read(directory, stem)
         return None if found is None else found.data
 
     def identify(self, stem: str) -> Identity | None:
         """The identity that a deletion of this session must find again; None if there is none."""
-        with self.opened() as directory:
+        with self._reading() as directory:
             status = _status(directory, stem + SUFFIX)
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
@@ -141,7 +156,7 @@ class FileStore:
 
     def stems(self) -> list[str]:
         """The stems of all session files, sorted."""
-        with self.opened() as directory, os.scandir(directory) as entries:
+        with self._reading() as directory, os.scandir(directory) as entries:
             return sorted(
                 e.name[: -len(SUFFIX)]
                 for e in entries
@@ -151,7 +166,7 @@ class FileStore:
     def usage(self) -> tuple[int, int]:
         """Number of session files and their bytes."""
         count = size = 0
-        with self.opened() as directory, os.scandir(directory) as entries:
+        with self._reading() as directory, os.scandir(directory) as entries:
             for entry in entries:
                 if is_session_file(entry.name) and entry.is_file(follow_symlinks=False):
                     count += 1
@@ -164,25 +179,25 @@ class FileStore:
     def save(self, session_name: str, fields: Mapping[str, Any]) -> str:
         """Create or replace a session; returns its stem. Raises SessionConflict, UnsafeName."""
         safe = safe_name(session_name)
-        with self.locked() as directory:
+        with self._writing() as directory:
             for _ in range(_TRIES):
                 stem = self._find(directory, session_name) or safe
                 found = self._replaceable(directory, stem)
-                document = {} if found is None else parse_object(found.data) or {}
-                owner = document.get("session_id")
+                kept = _members(stem, found) or {}
+                owner = document.value(kept, "session_id")
                 if isinstance(owner, str) and owner and owner != session_name:
                     message = (
                         f"{stem}{SUFFIX} belongs to the session {owner!r}: "
                         f"give this one another name, or delete that one first"
                     )
                     raise SessionConflict(message)
-                if self._write(directory, stem, {**document, **fields}, found):
+                if self._write(directory, stem, _rewritten(stem, kept, fields), found):
                     return stem
         raise SessionConflict(f"{safe}{SUFFIX} keeps being changed by another program: try again later")
 
     def touch(self, stem: str) -> bool:
         """Move the file's mtime to now, so that a cleanup in flight spares it. False: not there."""
-        with self.opened() as directory:
+        with self._reading() as directory:
             if not _is_regular(directory, stem + SUFFIX):
                 return False
             try:
@@ -195,16 +210,16 @@ class FileStore:
 
     def mark_accessed(self, stem: str, when: float) -> bool:
         """Move ``last_accessed`` forward to ``when`` (POSIX seconds), keeping everything else."""
-        with self.locked() as directory:
+        with self._writing() as directory:
             for _ in range(_TRIES):
                 found = _read(directory, stem)
-                document = None if found is None else parse_object(found.data)
-                if document is None:
+                kept = _members(stem, found)
+                if kept is None:
                     return False
-                if self._is_later(document.get("last_accessed"), when):
+                if self._is_later(document.value(kept, "last_accessed"), when):
                     return True
-                document["last_accessed"] = format_timestamp(when)
-                if self._write(directory, stem, document, found):
+                data = _rewritten(stem, kept, {"last_accessed": format_timestamp(when)})
+                if self._write(directory, stem, data, found):
                     return True
         raise SessionConflict(f"{stem}{SUFFIX} keeps being changed by another program: try again later")
 
@@ -222,13 +237,12 @@ class FileStore:
             raise SessionConflict(message)
         return found
 
-    def _write(self, directory: int, stem: str, document: Mapping[str, Any], found: _Found | None) -> bool:
+    def _write(self, directory: int, stem: str, data: bytes, found: _Found | None) -> bool:
         """Replace the file that was read (or make a new one); False if it changed meanwhile.
 
         Temporary file, fsync, compare, rename, fsync: a reader sees the old file or the new one,
         and a crash leaves one of them whole.
         """
-        data = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(data) > MAX_FILE_BYTES:
             size = f"{len(data):,} bytes, {MAX_FILE_BYTES:,} at most"
             raise SessionConflict(f"the session file would be too large ({size}): save less metadata")
@@ -259,7 +273,7 @@ class FileStore:
 
     def delete(self, stem: str) -> bool:
         """Delete one session for good. False if there is none. Raises UnreadableSession."""
-        with self.locked() as directory:
+        with self._writing() as directory:
             if _read(directory, stem) is None:
                 return False
             try:
@@ -298,6 +312,20 @@ def _read(directory: int, stem: str) -> _Found | None:
     return _Found(data, status)
 
 
+def _members(stem: str, found: _Found | None) -> document.Members | None:
+    try:
+        return None if found is None else document.members(found.data)
+    except document.NotFaithful as error:
+        raise SessionConflict(f"{stem}{SUFFIX} can't be rewritten as it is: {error}") from error
+
+
+def _rewritten(stem: str, kept: document.Members, changes: Mapping[str, Any]) -> bytes:
+    try:
+        return document.rewritten(kept, changes)
+    except document.NotFaithful as error:
+        raise SessionConflict(f"{stem}{SUFFIX} can't be written as JSON: {error}") from error
+
+
 def _is_regular(directory: int, file_name: str) -> bool:
     status = _status(directory, file_name)
     return status is not None and stat.S_ISREG(status.st_mode)
@@ -315,12 +343,20 @@ def _identity(status: os.stat_result | None) -> Identity | None:
 
 
 def _conflict(stem: str, error: OSError) -> SessionConflict:
+    if error.errno == errno.EXDEV:
+        return SessionConflict(f"{home.HOME} is on another file system than the sessions: keep them on one")
     if isinstance(error, PermissionError):
         return SessionConflict(
             f"{stem}{SUFFIX} can't be written with its mode and owner kept ({error.strerror}): "
             "run as its owner, or give this user write access"
         )
     return SessionConflict(f"{stem}{SUFFIX} can't be written: {error.strerror}")
+
+
+def _home_error(path: Path, error: OSError) -> StoreError:
+    if isinstance(error, NotADirectoryError):
+        return StoreError(f"{path} is no directory of ours (a file or a link): move it away")
+    return _store_error(path, error)
 
 
 def _store_error(path: Path, error: OSError) -> StoreError:
