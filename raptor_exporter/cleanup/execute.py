@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -102,6 +103,11 @@ def run_policy(
         report.outcome, report.error = REFUSED, str(error)
     except StoreError as error:
         report.outcome, report.error = ERROR, str(error)
+    except BaseException:
+        # Ctrl-C, or an error in this program: what was claimed last may not have been verified.
+        with contextlib.suppress(StoreError):
+            recover(store)
+        raise
     if report.outcome == SUCCESS and report.failed:
         first = next(outcome.error for _, outcome in report.results if outcome.result == trash.FAILED)
         report.outcome, report.error = ERROR, f"{report.failed} deletions failed, the first with: {first}"
@@ -124,6 +130,7 @@ def _enforce(
     progress: Progress,
     stopping: Callable[[], bool],
 ) -> None:
+    store.trash.check_store(plan.snapshot.store_id)
     recover(store)
     empty_trash(store, now=plan.now, retain=rules.retain)
     chosen = chosen_by.chosen()
@@ -151,12 +158,14 @@ def recover(store: FileStore) -> int:
     """
     finished = store.trash.recover()
     for plan, outcomes in finished:
-        report = Report(
-            plan.header.policy, Mode(plan.header.mode), plan.header.at, len(plan.chosen), 0, ERROR
-        )
+        size = sum(chosen.identity.size for chosen in plan.chosen.values())
+        report = Report(plan.header.policy, Mode.ENFORCE, plan.header.at, len(plan.chosen), size, ERROR)
         report.run = plan.header.run
         report.error = "the process ended before the run did; it was finished later"
         report.results = [(plan.chosen[o.name], o) for o in outcomes if o.name in plan.chosen]
+        report.deleted_bytes = sum(
+            chosen.identity.size for chosen, outcome in report.results if outcome.result == trash.DELETED
+        )
         _tell(store, report)
     return len(finished)
 
@@ -177,18 +186,19 @@ def empty_trash(
     return emptied
 
 
-def restore_from_trash(store: FileStore, wanted: str) -> list[str]:
-    """Bring back a run's sessions or one session, and tell the journal. Returns their names.
+def restore_from_trash(store: FileStore, wanted: str) -> trash.Restored:
+    """Bring back a run's sessions or one session, and tell the journal.
 
     Raises:
         KeyError: neither a run nor a session in the trash has that name.
         SessionConflict: a session of that name is in the store; nothing was changed.
         StoreError: the trash can't be used.
     """
-    names = store.trash.restore(wanted)
+    restored = store.trash.restore(wanted)
     now = time.time()
-    _write(store, [{"type": "restored", "at": now, "name": name} for name in names])
-    return names
+    if restored.names:
+        _write(store, [{"type": "restored", "at": now, "name": name} for name in restored.names])
+    return restored
 
 
 def _tell(store: FileStore, report: Report) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from raptor_exporter.cleanup.execute import recover
 from raptor_exporter.cleanup.plan import DELETE, Plan
 from raptor_exporter.cleanup.policy import Mode
+from raptor_exporter.exceptions import UnsafeName
+from raptor_exporter.names import safe_name
 from raptor_exporter.stores.files import FileStore
 from raptor_exporter.stores.trash import DELETED
 from raptor_exporter.units import format_duration
@@ -16,7 +21,7 @@ class Explanation(NamedTuple):
 
     name: str
     policy: str | None
-    action: str  # keep, delete, deleted
+    action: str  # keep, delete, deleted, gone
     reason: str | None
     text: str
     live: bool  # in the store now
@@ -51,23 +56,42 @@ def explain(store: FileStore, plan: Plan, name: str) -> Explanation | None:
 
 
 def _explain_deleted(store: FileStore, now: float, name: str) -> Explanation | None:
-    in_trash = [item for item in store.trash.sessions() if item.name == name]
-    if in_trash:
-        last = in_trash[-1]
+    recover(store)  # what a crashed run deleted is in the trash, but not yet in its list
+    last = store.trash.last(name)
+    if last is not None:
         return _deleted(
-            name,
+            last.name,
             now,
             {"at": last.deleted_at, "policy": last.policy, "reason": last.reason, "detail": last.detail},
-            f"restore with: raptor-exporter trash restore {name}",
+            f"restore with: raptor-exporter trash restore {shlex.quote(name)}",
         )
+    stems = {name, _safe(name)}
     for entry in store.journal.newest_first():
-        if entry.get("name") == name and entry.get("result") == DELETED:
-            return _deleted(name, now, entry, "it can't be restored: its trash was emptied")
+        if entry.get("name") not in stems:
+            continue
+        if entry.get("type") == "restored" and _is_told(entry):
+            ago = format_duration(now - entry["at"])
+            text = f"restored from the trash {ago} ago, and gone since by no policy's doing"
+            return Explanation(entry["name"], None, "gone", None, text, live=False)
+        if entry.get("result") == DELETED and _is_told(entry, "policy", "reason", "detail"):
+            return _deleted(entry["name"], now, entry, "it can't be restored: its trash was emptied")
     return None
 
 
-def _deleted(name: str, now: float, entry: dict[str, Any], way_back: str) -> Explanation:
+def _safe(name: str) -> str:
+    try:
+        return safe_name(name)
+    except UnsafeName:
+        return name
+
+
+def _is_told(entry: Mapping[str, Any], *texts: str) -> bool:
+    """Whether a line of the journal has what it should: others may write to the file too."""
+    return isinstance(entry.get("at"), int | float) and all(isinstance(entry.get(t), str) for t in texts)
+
+
+def _deleted(name: str, now: float, entry: Mapping[str, Any], way_back: str) -> Explanation:
     ago = format_duration(now - entry["at"])
     policy, reason = entry["policy"], entry["reason"]
     text = f"deleted {ago} ago by {policy}, because {entry['detail']} ({reason}); {way_back}"
-    return Explanation(name, policy, "deleted", reason, text, live=False)
+    return Explanation(name, policy, DELETED, reason, text, live=False)

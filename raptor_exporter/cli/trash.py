@@ -90,7 +90,10 @@ def restore(ctx: click.Context, app: App, names: tuple[str, ...]) -> None:
             click.echo(f"Error: {printable(wanted)}: {printable(str(error))}", err=True)
             failed = True
         else:
-            restored += back
+            restored += back.names
+            for conflict in back.conflicts:
+                click.echo(f"Error: {printable(wanted)}: {printable(conflict)}", err=True)
+                failed = True
     for name in restored:
         click.echo(printable(name))
     warn_of_policies(app, restored)

@@ -74,14 +74,18 @@ class SessionCollector:
                 "Last access of the valid session that was not accessed for longest.",
                 value=totals.accesses[0],
             )
-        yield GaugeMetricFamily(
-            "raptor_trash_sessions", "Deleted sessions that can be restored.", value=snapshot.trash_sessions
-        )
-        yield GaugeMetricFamily(
-            "raptor_trash_bytes",
-            "Bytes of deleted sessions that can be restored.",
-            value=snapshot.trash_bytes,
-        )
+        if snapshot.trash_sessions is not None:
+            yield GaugeMetricFamily(
+                "raptor_trash_sessions",
+                "Deleted sessions that can be restored.",
+                value=snapshot.trash_sessions,
+            )
+        if snapshot.trash_bytes is not None:
+            yield GaugeMetricFamily(
+                "raptor_trash_bytes",
+                "Bytes of deleted sessions that can be restored.",
+                value=snapshot.trash_bytes,
+            )
 
     def _idle(self, snapshot: Snapshot) -> Metric:
         accesses = snapshot.totals.accesses

@@ -84,8 +84,8 @@ class Snapshot:
     taken_at: float  # POSIX seconds, when the refresh began
     store_id: tuple[int, ...]  # changes when another store stands at the same place
     wanted: Wanted
-    trash_sessions: int = 0
-    trash_bytes: int = 0
+    trash_sessions: int | None = 0  # None: the trash couldn't be looked at
+    trash_bytes: int | None = 0
 
     @cached_property
     def totals(self) -> Totals:

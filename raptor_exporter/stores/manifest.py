@@ -1,12 +1,14 @@
 """`manifest.json` of a run in the trash: what it chose, what became of it. JSON, one object a line.
 
 The first line is written and fsynced before anything is touched; the second, appended at the end,
-seals the run. Later lines tell of single sessions. A line that a crash tore counts as not written.
+seals the run. Later lines tell of single sessions. A line that a crash tore, or that is none of ours,
+counts as not written.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,30 +17,60 @@ from raptor_exporter.stores.base import Chosen, Identity, Outcome, RunHeader
 
 FILE = "manifest.json"
 
+DELETED = "deleted"
+SKIPPED = "skipped"  # changed since it was chosen, so spared
+GONE = "gone"  # somebody else deleted it
+SUPERSEDED = "superseded"  # claimed, found changed, and a newer file has its name: kept in the trash
+FAILED = "failed"
+
+StoreId = tuple[int, ...]
+
+_LATEST = 253_402_300_799.0  # the end of the calendar, POSIX seconds
+
 
 @dataclass(slots=True)
 class Manifest:
     """A run as its manifest tells it."""
 
     header: RunHeader
+    store: StoreId  # device and inode of the directory that it was written in
     chosen: dict[str, Chosen]
     sealed: bool = False
     results: dict[str, str] = field(default_factory=dict)  # of those that were not deleted
     superseded: dict[str, tuple[Identity, float]] = field(default_factory=dict)  # as claimed, and when
 
-    def identity(self, name: str) -> Identity | None:
-        """What the claimed file must still be for its emptying to lose nothing."""
+    @property
+    def settled(self) -> bool:
+        """Nothing is left to be looked at again."""
+        return self.sealed and FAILED not in self.results.values()
+
+    def knows(self, name: str) -> bool:
+        """Whether a file of this name in the run's folder is the run's."""
+        return name in self.chosen or name in self.superseded
+
+    def is_as_claimed(self, name: str, found: Identity, store: StoreId) -> bool:
+        """Whether a file in the run's folder is what was claimed, so that its end loses nothing.
+
+        In a store that was copied to another place its inodes are others, and say nothing.
+        """
         if name in self.superseded:
-            return self.superseded[name][0]
-        chosen = self.chosen.get(name)
-        return None if chosen is None else chosen.identity
+            expected = self.superseded[name][0]
+        elif name in self.chosen:
+            expected = self.chosen[name].identity
+        else:
+            return False
+        return expected == found if store == self.store else expected[1:] == found[1:]
+
+    def is_superseded(self, name: str) -> bool:
+        """Whether a newer session had the name when this one could not be put back."""
+        return name in self.superseded or self.results.get(name) == SUPERSEDED
 
     def deleted_at(self, name: str) -> float:
         """POSIX seconds from which retention counts."""
         return self.superseded[name][1] if name in self.superseded else self.header.at
 
 
-def first_line(header: RunHeader, chosen: Sequence[Chosen], store_id: tuple[int, ...]) -> bytes:
+def first_line(header: RunHeader, chosen: Sequence[Chosen], store: StoreId) -> bytes:
     """The plan of a run."""
     return _line(
         {
@@ -47,7 +79,7 @@ def first_line(header: RunHeader, chosen: Sequence[Chosen], store_id: tuple[int,
             "policy": header.policy,
             "mode": header.mode,
             "at": header.at,
-            "store": store_id,
+            "store": store,
             "sessions": [(c.name, *c.identity, c.reason, c.detail) for c in chosen],
         }
     )
@@ -55,7 +87,7 @@ def first_line(header: RunHeader, chosen: Sequence[Chosen], store_id: tuple[int,
 
 def seal_line(outcomes: Sequence[Outcome]) -> bytes:
     """The outcomes of a run; deletions, which are the rule, are left out."""
-    return _line({"sealed": True, "outcomes": {o.name: o.result for o in outcomes if o.result != "deleted"}})
+    return _line({"sealed": True, "outcomes": {o.name: o.result for o in outcomes if o.result != DELETED}})
 
 
 def superseded_line(name: str, identity: Identity, at: float) -> bytes:
@@ -64,40 +96,67 @@ def superseded_line(name: str, identity: Identity, at: float) -> bytes:
 
 
 def parse(data: bytes) -> Manifest | None:
-    """A manifest from its bytes, or None if not even the plan was written whole."""
-    lines = [_object(line) for line in data.split(b"\n")]
-    try:
-        manifest = _plan(lines[0])
-    except (KeyError, TypeError, ValueError):
-        return None
-    for line in lines[1:]:
-        if line is not None:
-            _apply(manifest, line)
+    """A manifest from its bytes, or None if no plan was written whole. Never raises."""
+    manifest = None
+    for line in filter(None, map(_object, data.split(b"\n"))):
+        try:
+            if manifest is None:
+                manifest = _plan(line)
+            else:
+                _apply(manifest, line)
+        except (KeyError, TypeError, ValueError):
+            continue  # somebody else's words
     return manifest
 
 
-def _plan(plan: Mapping[str, Any] | None) -> Manifest:
-    if plan is None:
-        raise ValueError("torn")
-    header = RunHeader(str(plan["run"]), str(plan["policy"]), str(plan["mode"]), float(plan["at"]))
+def _plan(plan: Mapping[str, Any]) -> Manifest:
+    header = RunHeader(_text(plan["run"]), _text(plan["policy"]), _text(plan["mode"]), _moment(plan["at"]))
     chosen = {}
     for name, inode, mtime_ns, size, reason, detail in plan["sessions"]:
-        chosen[name] = Chosen(name, Identity(inode, mtime_ns, size), reason, detail)
-    return Manifest(header, chosen)
+        identity = _identity((inode, mtime_ns, size))
+        chosen[_text(name)] = Chosen(name, identity, _text(reason), _text(detail))
+    return Manifest(header, tuple(map(_number, plan["store"])), chosen)
 
 
 def _apply(manifest: Manifest, line: Mapping[str, Any]) -> None:
     if line.get("sealed") is True:
+        outcomes = line["outcomes"]
+        if not isinstance(outcomes, dict):
+            raise TypeError
+        manifest.results = {name: _text(result) for name, result in outcomes.items()}
         manifest.sealed = True
-        manifest.results.update(line.get("outcomes", {}))
     elif "superseded" in line:
-        manifest.superseded[line["superseded"]] = (Identity(*line["identity"]), line["at"])
+        name, identity, at = line["superseded"], line["identity"], line["at"]
+        manifest.superseded[_text(name)] = (_identity(identity), _moment(at))
+
+
+def _identity(value: Sequence[object]) -> Identity:
+    inode, mtime_ns, size = map(_number, value)
+    return Identity(inode, mtime_ns, size)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError
+    return value
+
+
+def _moment(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > _LATEST:
+        raise ValueError
+    return float(value)
 
 
 def _object(line: bytes) -> Mapping[str, Any] | None:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

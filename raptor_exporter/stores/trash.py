@@ -11,29 +11,30 @@ import contextlib
 import errno
 import logging
 import os
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from raptor_exporter.exceptions import SessionConflict, StoreError
-from raptor_exporter.names import SUFFIX, is_session_file
-from raptor_exporter.session import check
-from raptor_exporter.stores import home, manifest, posix
-from raptor_exporter.stores.base import Chosen, Identity, Outcome, RunHeader
-from raptor_exporter.stores.manifest import Manifest
+from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
+from raptor_exporter.names import SUFFIX, safe_name
+from raptor_exporter.session import MAX_FILE_BYTES, check
+from raptor_exporter.stores import home, manifest, posix, runs
+from raptor_exporter.stores.base import Chosen, Outcome, RunHeader
+from raptor_exporter.stores.claiming import Run
+from raptor_exporter.stores.manifest import DELETED, FAILED, GONE, SKIPPED, SUPERSEDED, Manifest, StoreId
+from raptor_exporter.stores.runs import HeldRun
 
 if TYPE_CHECKING:
     from raptor_exporter.stores.files import FileStore
 
+__all__ = ["DELETED", "FAILED", "GONE", "SKIPPED", "SUPERSEDED", "Emptied", "Run", "StoreReplaced", "Trash"]
+
 logger = logging.getLogger(__name__)
 
-DELETED = "deleted"
-SKIPPED = "skipped"  # changed since it was chosen, so spared
-GONE = "gone"  # somebody else deleted it
-SUPERSEDED = "superseded"  # claimed, found changed, and a newer file has its name: kept in the trash
-FAILED = "failed"
+
+class StoreReplaced(StoreError):
+    """The store is not the directory that the plan was made on: the run is refused."""
 
 
 class Usage(NamedTuple):
@@ -53,6 +54,7 @@ class Trashed(NamedTuple):
     detail: str
     deleted_at: float  # POSIX seconds
     size: int  # bytes
+    session_id: str | None = None  # only where it was asked for
 
 
 class Emptied(NamedTuple):
@@ -63,8 +65,15 @@ class Emptied(NamedTuple):
     put_back: int = 0
 
 
+class Restored(NamedTuple):
+    """What came back from the trash, and what did not, each with the reason."""
+
+    names: list[str]
+    conflicts: list[str]
+
+
 class Trash:
-    """The trash of one store."""
+    """The trash of one store. Every method raises StoreError where it can't be used as a whole."""
 
     def __init__(self, store: FileStore) -> None:
         self._store = store
@@ -72,205 +81,318 @@ class Trash:
 
     # -- a run -----------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def run(
-        self, policy: str, mode: str, at: float, chosen: Sequence[Chosen], store_id: tuple[int, ...]
-    ) -> Iterator[Run]:
-        """A run's folder with its manifest written and locked; sealed when the block ends.
+    def check_store(self, store_id: StoreId) -> None:
+        """Refuse to work on another store than the one that was planned on.
 
         Raises:
-            StoreError: the store is another one than the plan was made on, or can't be written.
+            StoreReplaced: its device or inode is another one.
+        """
+        with self._opened() as (directory, _):
+            self._check_store(directory, store_id)
+
+    def _check_store(self, directory: int, store_id: StoreId) -> None:
+        if _store_id(directory) != store_id:
+            raise StoreReplaced(f"{self._store.place} is another directory than the one that was planned on")
+
+    @contextlib.contextmanager
+    def run(
+        self, policy: str, mode: str, at: float, chosen: Sequence[Chosen], store_id: StoreId
+    ) -> Iterator[Run]:
+        """A run's folder with its manifest written and locked; sealed when the block ends well.
+
+        After an exception it is left unsealed, for ``recover`` to verify: the session that was being
+        claimed may not have been looked at.
+
+        Raises:
+            StoreReplaced: the store is another one than the plan was made on.
+            StoreError: the trash can't be written.
         """
         store = self._store
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
-        header = RunHeader(f"{stamp}-{secrets.token_hex(3)}", policy, mode, at)
-        plan = manifest.first_line(header, chosen, store_id)
+        header = RunHeader(runs.new_name(at), policy, mode, at)
         with store.opened() as directory, contextlib.ExitStack() as stack:
-            status = os.fstat(directory)
-            if (status.st_dev, status.st_ino) != store_id:
-                raise StoreReplaced(f"{store.place} is another directory than the one that was planned on")
+            self._check_store(directory, store_id)
+            plan = manifest.first_line(header, chosen, store_id)
             try:
                 folder, fd = self._begin(stack, directory, header.run, plan)
             except OSError as error:
                 message = f"the trash of {store.place} can't be written: {error.strerror}"
                 raise StoreError(message) from error
             run = Run(header, directory, folder)
+            yield run
             try:
-                yield run
-            finally:
-                # Also after an error: what was claimed until then is told.
-                posix.write_all(fd, manifest.seal_line(run.outcomes))
-                os.fsync(fd)
+                self._append(
+                    directory, HeldRun(header.run, folder, fd, None), manifest.seal_line(run.outcomes)
+                )
                 os.fsync(directory)
+            except OSError as error:
+                message = f"the run's outcome can't be written: {error.strerror}; the next run finishes it"
+                raise StoreError(message) from error
 
     def _begin(self, stack: contextlib.ExitStack, directory: int, run: str, plan: bytes) -> tuple[int, int]:
+        """Write the manifest, if need be on what the oldest trash took up."""
+        try:
+            return self._make_folder(stack, directory, run, plan)
+        except OSError as error:
+            # A full disk must not keep a cleanup from freeing it: give up the oldest trash, once.
+            if not runs.is_full(error) or not self._give_way(directory):
+                raise
+        return self._make_folder(stack, directory, run, plan)
+
+    def _make_folder(
+        self, stack: contextlib.ExitStack, directory: int, run: str, plan: bytes
+    ) -> tuple[int, int]:
         """Make the folder aside and move it in whole: nobody ever finds it without its lock."""
         permissions = self._store.permissions
-        trash = stack.enter_context(home.folder(directory, home.TRASH, permissions=permissions))
-        aside = stack.enter_context(home.folder(directory, home.TEMPORARY, permissions=permissions))
-        home.remove_stale(aside)
-        folder = posix.subdirectory(aside, run, permissions.directory, create=True)
-        stack.callback(os.close, folder)
-        try:
-            fd = os.open(
-                manifest.FILE,
-                os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
-                permissions.file,
-                dir_fd=folder,
-            )
-            stack.callback(os.close, fd)
-            posix.try_flock(fd)
-            self._write_plan(directory, fd, plan)
-            os.rename(run, run, src_dir_fd=aside, dst_dir_fd=trash)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(manifest.FILE, dir_fd=folder)
-                os.rmdir(run, dir_fd=aside)
-            raise
-        os.fsync(trash)
+        with contextlib.ExitStack() as opened:
+            trash = opened.enter_context(home.folder(directory, home.TRASH, permissions=permissions))
+            if os.fstat(trash).st_dev != os.fstat(directory).st_dev:
+                message = f"{home.HOME} is on another file system than the sessions: keep them on one"
+                raise OSError(errno.EXDEV, message)
+            aside = opened.enter_context(home.folder(directory, home.TEMPORARY, permissions=permissions))
+            home.remove_stale(aside)
+            folder = posix.subdirectory(aside, run, permissions.directory, create=True)
+            opened.callback(os.close, folder)
+            try:
+                flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                fd = os.open(manifest.FILE, flags, permissions.file, dir_fd=folder)
+                opened.callback(os.close, fd)
+                home.set_mode(fd, permissions.file)
+                posix.try_flock(fd)
+                posix.append(fd, plan)
+                os.fsync(folder)
+                os.rename(run, run, src_dir_fd=aside, dst_dir_fd=trash)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(manifest.FILE, dir_fd=folder)
+                with contextlib.suppress(OSError):
+                    os.rmdir(run, dir_fd=aside)
+                raise
+            os.fsync(trash)
+            stack.push(opened.pop_all())
         return folder, fd
 
-    def _write_plan(self, directory: int, fd: int, plan: bytes) -> None:
+    def _append(self, directory: int, run: HeldRun, line: bytes) -> None:
+        """Add to a manifest, if need be on what the oldest trash took up."""
         try:
-            posix.write_all(fd, plan)
-            os.fsync(fd)
+            run.append(line)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if not runs.is_full(error) or not self._give_way(directory):
                 raise
-            # A full disk must not keep a cleanup from freeing it: give up the oldest trash, once.
-            if not self._empty(directory, _Oldest()).sessions:
-                raise
-            os.ftruncate(fd, 0)
-            posix.write_all(fd, plan)
-            os.fsync(fd)
+            run.append(line)
+
+    def _give_way(self, directory: int) -> bool:
+        """Empty the oldest run that can be, on a full disk. Whether that freed anything."""
+        with contextlib.suppress(OSError), self._folder(directory) as trash:
+            for run in runs.held(trash, runs.names(trash)):
+                done = self._empty_run(directory, trash, run, lambda _run, _name, _at: True)
+                if done.sessions:
+                    logger.warning(
+                        "the disk is full: emptied the oldest trash", extra={"run": run.run, **done._asdict()}
+                    )
+                    with contextlib.suppress(StoreError):
+                        self._store.journal.append([{"type": "emptied", "at": time.time(), **done._asdict()}])
+                    return True
+        return False
 
     # -- after a crash ---------------------------------------------------------------------------
 
     def recover(self) -> list[tuple[Manifest, list[Outcome]]]:
         """Finish the runs that crashed: verify each claimed file again. Returns what became of them."""
         finished = []
-        with self._opened_store() as directory:
-            for held in self._held_runs(directory):
-                if held.manifest is None or not held.manifest.sealed:
-                    outcomes = self._finish(directory, held)
-                    if held.manifest is not None:
-                        finished.append((held.manifest, outcomes))
+        with self._opened() as (directory, trash):
+            for run in self._held(trash, writing=False):
+                if run.manifest is not None and run.manifest.settled:
+                    continue
+                ended = run.manifest is not None and run.manifest.sealed
+                try:
+                    plan, outcomes = self._finish(directory, run)
+                except OSError as error:
+                    extra = {"run": run.run, "error": error.strerror}
+                    logger.warning("a run that crashed can't be finished now", extra=extra)
+                    continue
+                if not ended:
+                    logger.warning("finished a run that had crashed", extra={"run": run.run})
+                    finished.append((plan, outcomes))
         return finished
 
-    def _finish(self, directory: int, held: _Held) -> list[Outcome]:
-        """Verify what a crashed run had claimed, as it would have done itself."""
-        plan = held.manifest
+    def _finish(self, directory: int, run: HeldRun) -> tuple[Manifest, list[Outcome]]:
+        """Verify what a run had claimed, as it would have done itself."""
+        plan = run.manifest or self._adopt(directory, run)
         outcomes = []
-        present = dict(_claimed(held.folder))
+        present = dict(runs.claimed(run.folder))
         for name, status in present.items():
-            expected = None if plan is None else plan.identity(name)
-            if expected is not None and _identity(status) == expected:
-                outcomes.append(Outcome(name, DELETED))
-            else:
-                outcomes.append(Outcome(name, self._put_back(directory, held, name, status)))
-        if plan is not None:
-            outcomes += [Outcome(name, SKIPPED) for name in plan.chosen if name not in present]
-            posix.write_all(held.fd, b"\n" + manifest.seal_line(outcomes))
-            os.fsync(held.fd)
-            os.fsync(directory)
-        elif not any(_claimed(held.folder)):
-            self._remove_run(directory, held)
-        logger.warning("finished a run that had crashed", extra={"run": held.run, "sessions": len(present)})
-        return outcomes
+            if plan.is_as_claimed(name, runs.identity(status), _store_id(directory)):
+                outcomes.append(Outcome(name, SUPERSEDED if plan.is_superseded(name) else DELETED))
+            elif plan.knows(name) or not plan.chosen:
+                outcomes.append(self._put_back(directory, run, name, status))
+        outcomes += [
+            Outcome(name, plan.results.get(name, SKIPPED)) for name in plan.chosen if name not in present
+        ]
+        self._append(directory, run, manifest.seal_line(outcomes))
+        os.fsync(directory)
+        return plan, outcomes
 
-    def _put_back(self, directory: int, held: _Held, name: str, status: os.stat_result) -> str:
+    def _adopt(self, directory: int, run: HeldRun) -> Manifest:
+        """Give a folder whose manifest tells of no plan one that chose nothing."""
+        header = RunHeader(run.run, "", "enforce", time.time())
+        self._append(directory, run, manifest.first_line(header, (), _store_id(directory)))
+        return Manifest(header, _store_id(directory), {})
+
+    def _put_back(self, directory: int, run: HeldRun, name: str, status: os.stat_result) -> Outcome:
         try:
-            posix.rename_noreplace(_claimed_name(name), name + SUFFIX, held.folder, directory)
+            posix.rename_noreplace(runs.claimed_name(name), name + SUFFIX, run.folder, directory)
         except FileExistsError:
-            line = manifest.superseded_line(name, _identity(status), time.time())
-            posix.write_all(held.fd, b"\n" + line)
-            return SUPERSEDED
-        return SKIPPED
+            line = manifest.superseded_line(name, runs.identity(status), time.time())
+            self._append(directory, run, line)
+            return Outcome(name, SUPERSEDED)
+        except OSError as error:
+            return Outcome(name, FAILED, error.strerror or str(error))
+        return Outcome(name, SKIPPED)
 
     # -- what is there ---------------------------------------------------------------------------
 
-    def usage(self, directory: int) -> Usage:
-        """Count what the trash holds, looking only into the runs whose folder changed."""
+    def usage(self, directory: int) -> Usage | None:
+        """Count what the trash holds, looking only into the runs whose folder changed.
+
+        None where it can't be looked at: the sessions beside it can be, all the same.
+        """
         seen: dict[str, tuple[int, Usage]] = {}
-        with self._opened(directory) as trash:
-            for run in _runs(trash):
-                with (
-                    contextlib.suppress(FileNotFoundError, NotADirectoryError),
-                    posix.opened(run, posix.DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=trash) as folder,
-                ):
-                    changed = os.fstat(folder).st_mtime_ns
-                    if (known := self._usage.get(run)) is None or known[0] != changed:
-                        sizes = [status.st_size for _, status in _claimed(folder)]
-                        known = (changed, Usage(len(sizes), sum(sizes)))
-                    seen[run] = known
+        try:
+            with self._folder(directory) as trash:
+                for run in runs.names(trash):
+                    with (
+                        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+                        posix.opened(run, posix.DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=trash) as folder,
+                    ):
+                        changed = os.fstat(folder).st_mtime_ns
+                        if (known := self._usage.get(run)) is None or known[0] != changed:
+                            sizes = [s.st_size for _, s in runs.claimed(folder) if stat.S_ISREG(s.st_mode)]
+                            known = (changed, Usage(len(sizes), sum(sizes)))
+                        seen[run] = known
+        except FileNotFoundError:
+            return Usage(0, 0)  # nothing was ever deleted
+        except OSError as error:
+            logger.debug("the trash can't be looked at: %s", error.strerror)
+            return None
         self._usage = seen
         return Usage(sum(u.sessions for _, u in seen.values()), sum(u.bytes for _, u in seen.values()))
 
     def sessions(self) -> list[Trashed]:
         """Everything in the trash, oldest first. Runs at work, or crashed and not recovered, are left out."""
-        with self._opened_store() as directory:
-            found = [item for held in self._held_runs(directory) for item in _trashed(held)]
+        return self._sessions()
+
+    def _sessions(self, session_id_of: str | None = None) -> list[Trashed]:
+        with self._opened() as (_, trash):
+            found = [
+                item for run in self._held(trash, writing=False) for item in _trashed(run, session_id_of)
+            ]
         return sorted(found, key=lambda t: (t.deleted_at, t.run, t.name))
+
+    def last(self, name: str) -> Trashed | None:
+        """The session that a name means in the trash, the last deleted one; None if there is none.
+
+        By the rule of the store: the stem of its file, else the file at its safe name if that holds
+        this session_id.
+        """
+        try:
+            safe = safe_name(name)
+        except UnsafeName:
+            safe = name
+        items = self._sessions(session_id_of=safe)
+        by_stem = [t for t in items if t.name == name]
+        by_id = [t for t in items if t.name == safe and t.session_id == name]
+        return next(reversed(by_stem or by_id), None)
 
     # -- the way back ----------------------------------------------------------------------------
 
-    def restore(self, wanted: str) -> list[str]:
+    def restore(self, wanted: str) -> Restored:
         """Bring back a run's sessions, or the last deleted session of a name.
 
         What comes back counts as accessed now: the next run would take it again otherwise.
-
-        Returns:
-            the names that came back.
 
         Raises:
             KeyError: neither a run nor a session in the trash has that name.
             SessionConflict: a session of that name is in the store; nothing was changed.
         """
-        items = self.sessions()
-        chosen = [t for t in items if t.run == wanted] or [t for t in items if t.name == wanted][-1:]
+        of_run = [t for t in self.sessions() if t.run == wanted]
+        # A superseded one has a newer one in the store: it comes back when it is asked for by its name.
+        chosen = [t for t in of_run if t.reason != SUPERSEDED] or of_run
         if not chosen:
-            raise KeyError(wanted)
-        with self._opened_store() as directory:
-            there = [t.name for t in chosen if _stat(t.name + SUFFIX, directory) is not None]
+            last = self.last(wanted)
+            if last is None:
+                raise KeyError(wanted)
+            chosen = [last]
+        with self._opened() as (directory, trash):
+            there = [t.name for t in chosen if runs.look(t.name + SUFFIX, directory) is not None]
             if there:
-                names = ", ".join(sorted(there)[:5])
+                listed = ", ".join(sorted(there)[:5])
                 message = (
-                    f"{len(there)} of {len(chosen)} are in the store again ({names}): "
+                    f"{len(there)} of {len(chosen)} are in the store again ({listed}): "
                     "nothing was restored; delete or rename them there first"
                 )
                 raise SessionConflict(message)
-            names_of_run = {t.name for t in chosen}
-            for held in self._held_runs(directory, only=chosen[0].run):
-                return [n for n in sorted(names_of_run) if self._restore_one(directory, held, n)]
-        raise SessionConflict(f"the run {chosen[0].run} is at work: try again when it has ended")
+            for run in self._held(trash, [chosen[0].run]):
+                return self._restore_all(directory, run, sorted(t.name for t in chosen))
+        raise SessionConflict(f"another process is at work on the run {chosen[0].run}: try again")
 
-    def _restore_one(self, directory: int, held: _Held, name: str) -> bool:
-        claimed = _claimed_name(name)
+    def _restore_all(self, directory: int, run: HeldRun, names: list[str]) -> Restored:
+        restored = Restored([], [])
+        for name in names:
+            try:
+                if self._restore_file(directory, run, name):
+                    restored.names.append(name)
+            except FileExistsError:
+                restored.conflicts.append(
+                    f"{name}{SUFFIX} came into the store meanwhile: it was not restored"
+                )
+            except OSError as error:
+                restored.conflicts.append(f"{name}{SUFFIX} was not restored: {error.strerror}")
+        os.fsync(directory)
+        for name in restored.names:
+            self._mark_accessed(name)
+        return restored
+
+    def _restore_file(self, directory: int, run: HeldRun, name: str) -> bool:
+        claimed = runs.claimed_name(name)
         try:
             # Before it is visible, so that no run in flight can take it by its old age.
-            os.utime(claimed, dir_fd=held.folder, follow_symlinks=False)
-        except PermissionError:
-            logger.warning("restored with its old mtime: its owner is another user", extra={"name_": name})
-        try:
-            posix.rename_noreplace(claimed, name + SUFFIX, held.folder, directory)
+            os.utime(claimed, dir_fd=run.folder, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        except FileExistsError as error:
-            message = f"{name}{SUFFIX} came into the store meanwhile: it was not restored"
-            raise SessionConflict(message) from error
-        os.fsync(directory)
-        data = self._store.read(name)
-        if data is not None and check(data).reason is None:
-            try:
-                self._store.mark_accessed(name, time.time())
-            except SessionConflict as error:
-                logger.warning("restored with its old last_accessed: %s", error)
+        except PermissionError:
+            logger.warning("restored with its old mtime: its owner is another user", extra={"session": name})
+        posix.rename_noreplace(claimed, name + SUFFIX, run.folder, directory)
         return True
+
+    def _mark_accessed(self, name: str) -> None:
+        try:
+            data = self._store.read(name)
+            if data is not None and check(data, self._store.timezone).accessed is not None:
+                self._store.mark_accessed(name, time.time())
+        except (SessionConflict, UnreadableSession) as error:
+            logger.warning("restored with its old last_accessed: %s", error)
 
     # -- emptying --------------------------------------------------------------------------------
 
     def empty(self, *, now: float, retain: float | None = None, max_bytes: int | None = None) -> Emptied:
         """Delete for good: all, or what is older than ``retain`` seconds or over ``max_bytes``."""
+        due = self._due(now, retain, max_bytes)
+        done = Emptied()
+        with self._opened() as (directory, trash):
+            if trash is None:
+                return done
+            for run in self._held(trash):
+                try:
+                    more = self._empty_run(directory, trash, run, due)
+                except OSError as error:
+                    logger.warning(
+                        "trash that can't be emptied now", extra={"run": run.run, "error": error.strerror}
+                    )
+                    continue
+                done = Emptied(*map(sum, zip(done, more, strict=True)))
+        return done
+
+    def _due(self, now: float, retain: float | None, max_bytes: int | None) -> _Due:
         if max_bytes is not None:
             items = self.sessions()
             excess = sum(t.size for t in items) - max_bytes
@@ -280,195 +402,91 @@ class Trash:
                     break
                 over.add((item.run, item.name))
                 excess -= item.size
-            due: _Due = lambda run, name, _at: (run, name) in over  # noqa: E731
-        elif retain is None:
-            due = lambda _run, _name, _at: True  # noqa: E731
-        else:
-            due = lambda _run, _name, at: now - at >= retain  # noqa: E731
-        with self._opened_store() as directory:
-            return self._empty(directory, due)
+            return lambda run, name, _at: (run, name) in over
+        if not retain:
+            return lambda _run, _name, _at: True
+        return lambda _run, _name, at: now - at >= retain
 
-    def _empty(self, directory: int, due: _Due) -> Emptied:
+    def _empty_run(self, directory: int, trash: int, run: HeldRun, due: _Due) -> Emptied:
         done = Emptied()
-        for held in self._held_runs(directory):
-            if held.manifest is None or not held.manifest.sealed:
+        plan = run.manifest
+        if plan is None or not plan.sealed:
+            return done
+        for name, status in list(runs.claimed(run.folder)):
+            if not plan.knows(name) or not due(run.run, name, plan.deleted_at(name)):
                 continue
-            for name, status in list(_claimed(held.folder)):
-                if not due(held.run, name, held.manifest.deleted_at(name)):
-                    continue
-                if _identity(status) != held.manifest.identity(name):
-                    # Somebody had the file open when it was claimed and wrote to it since.
-                    result = self._put_back(directory, held, name, status)
-                    done = done._replace(put_back=done.put_back + (result == SKIPPED))
-                    continue
-                os.unlink(_claimed_name(name), dir_fd=held.folder)
-                done = Emptied(done.sessions + 1, done.bytes + status.st_size, done.put_back)
-            if not any(_claimed(held.folder)):
-                self._remove_run(directory, held)
+            if not plan.is_as_claimed(name, runs.identity(status), _store_id(directory)):
+                # Somebody had the file open when it was claimed and wrote to it since.
+                outcome = self._put_back(directory, run, name, status)
+                done = done._replace(put_back=done.put_back + (outcome.result == SKIPPED))
+                continue
+            os.unlink(runs.claimed_name(name), dir_fd=run.folder)
+            done = Emptied(done.sessions + 1, done.bytes + status.st_size, done.put_back)
+        runs.remove(trash, run)
         return done
-
-    def _remove_run(self, directory: int, held: _Held) -> None:
-        with self._opened(directory) as trash:
-            os.unlink(manifest.FILE, dir_fd=held.folder)
-            try:
-                os.rmdir(held.run, dir_fd=trash)
-            except OSError as error:
-                if error.errno != errno.ENOTEMPTY:
-                    raise
-                logger.warning("left a folder of the trash that holds foreign files", extra={"run": held.run})
 
     # -- folders ---------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _opened_store(self) -> Iterator[int]:
-        with self._store.opened() as directory:
-            try:
-                yield directory
-            except OSError as error:
-                message = f"the trash of {self._store.place} can't be used: {error.strerror}"
-                raise StoreError(message) from error
-
-    @contextlib.contextmanager
-    def _opened(self, directory: int) -> Iterator[int]:
-        """The trash's descriptor, or -1 where there is none yet."""
+    def _opened(self) -> Iterator[tuple[int, int | None]]:
+        """The store's descriptor and that of its trash, which is None where there is none yet."""
         try:
-            with home.folder(
-                directory, home.TRASH, permissions=self._store.permissions, create=False
-            ) as trash:
-                yield trash
-        except FileNotFoundError:
-            yield -1
+            with self._store.opened() as directory, contextlib.ExitStack() as stack:
+                try:
+                    trash = stack.enter_context(self._folder(directory))
+                except FileNotFoundError:
+                    trash = None
+                yield directory, trash
+        except OSError as error:
+            message = f"the trash of {self._store.place} can't be used: {error.strerror}"
+            raise StoreError(message) from error
 
-    def _held_runs(self, directory: int, only: str | None = None) -> Iterator[_Held]:
-        """Each run whose lock is free, oldest first, with its lock held while it is looked at."""
-        with self._opened(directory) as trash:
-            for run in [only] if only is not None else _runs(trash):
-                with (
-                    contextlib.suppress(FileNotFoundError, NotADirectoryError),
-                    contextlib.ExitStack() as stack,
-                ):
-                    folder = stack.enter_context(
-                        posix.opened(run, posix.DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=trash)
-                    )
-                    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW
-                    fd = stack.enter_context(posix.opened(manifest.FILE, flags, dir_fd=folder))
-                    if not posix.try_flock(fd):
-                        continue
-                    size = os.fstat(fd).st_size
-                    yield _Held(run, folder, fd, manifest.parse(os.pread(fd, size, 0)))
+    def _folder(self, directory: int) -> contextlib.AbstractContextManager[int]:
+        return home.folder(directory, home.TRASH, permissions=self._store.permissions, create=False)
+
+    def _held(
+        self, trash: int | None, only: list[str] | None = None, *, writing: bool = True
+    ) -> Iterator[HeldRun]:
+        if trash is None:
+            return iter(())
+        return runs.held(trash, runs.names(trash) if only is None else only, writing=writing)
 
 
 _Due = Callable[[str, str, float], bool]
 
 
-class _Oldest:
-    """Names the sessions of the first run that it is asked about as due."""
-
-    def __init__(self) -> None:
-        self._run: str | None = None
-
-    def __call__(self, run: str, _name: str, _at: float) -> bool:
-        self._run = self._run or run
-        return run == self._run
+def _store_id(directory: int) -> StoreId:
+    status = os.fstat(directory)
+    return (status.st_dev, status.st_ino)
 
 
-class StoreReplaced(StoreError):
-    """The store is not the directory that the plan was made on: the run is refused."""
-
-
-class _Held(NamedTuple):
-    run: str
-    folder: int
-    fd: int
-    manifest: Manifest | None
-
-
-class Run:
-    """A run at work: claims its sessions one by one."""
-
-    def __init__(self, header: RunHeader, directory: int, folder: int) -> None:
-        self.header = header
-        self.outcomes: list[Outcome] = []
-        self._directory = directory
-        self._folder = folder
-
-    def claim(self, chosen: Chosen) -> Outcome:
-        """Move one session into the trash if it still is what was planned on."""
-        try:
-            outcome = Outcome(chosen.name, self._claim(chosen))
-        except OSError as error:
-            outcome = Outcome(chosen.name, FAILED, error.strerror or str(error))
-        self.outcomes.append(outcome)
-        return outcome
-
-    def _claim(self, chosen: Chosen) -> str:
-        file_name = chosen.name + SUFFIX
-        status = _stat(file_name, self._directory)
-        if status is None:
-            return GONE
-        if _identity(status) != chosen.identity:
-            return SKIPPED
-        claimed = _claimed_name(chosen.name)
-        try:
-            os.rename(file_name, claimed, src_dir_fd=self._directory, dst_dir_fd=self._folder)
-        except FileNotFoundError:
-            return GONE
-        status = os.stat(claimed, dir_fd=self._folder, follow_symlinks=False)
-        if _identity(status) == chosen.identity:
-            return DELETED
-        try:
-            posix.rename_noreplace(claimed, file_name, self._folder, self._directory)
-        except FileExistsError:
-            return SUPERSEDED
-        return SKIPPED
-
-
-def _claimed_name(name: str) -> str:
-    """Under its own name, but for the one that is the manifest's: no session's starts with a dot."""
-    file_name = name + SUFFIX
-    return "." + file_name if file_name == manifest.FILE else file_name
-
-
-def _claimed(folder: int) -> Iterator[tuple[str, os.stat_result]]:
-    """The sessions in a run's folder."""
-    for file_name in os.listdir(folder):
-        if file_name == manifest.FILE:
-            continue
-        real = file_name[1:] if file_name == "." + manifest.FILE else file_name
-        status = _stat(file_name, folder)
-        if status is not None and is_session_file(real):
-            yield real[: -len(SUFFIX)], status
-
-
-def _trashed(held: _Held) -> Iterator[Trashed]:
-    plan = held.manifest
+def _trashed(run: HeldRun, session_id_of: str | None) -> Iterator[Trashed]:
+    plan = run.manifest
     if plan is None or not plan.sealed:
         return
-    for name, status in _claimed(held.folder):
+    for name, status in runs.claimed(run.folder):
+        if not stat.S_ISREG(status.st_mode) or not plan.knows(name):
+            continue
         chosen = plan.chosen.get(name)
         reason, detail = (chosen.reason, chosen.detail) if chosen is not None else ("", "")
-        if name in plan.superseded or plan.results.get(name) == SUPERSEDED:
-            detail = "changed while it was deleted, and saved anew since"
-            reason = SUPERSEDED
-        if stat.S_ISREG(status.st_mode):
-            yield Trashed(
-                name, held.run, plan.header.policy, reason, detail, plan.deleted_at(name), status.st_size
-            )
+        if plan.is_superseded(name):
+            reason, detail = SUPERSEDED, "changed while it was deleted, and saved anew since"
+        session_id = _session_id(run.folder, name) if name == session_id_of else None
+        yield Trashed(
+            name,
+            run.run,
+            plan.header.policy,
+            reason,
+            detail,
+            plan.deleted_at(name),
+            status.st_size,
+            session_id,
+        )
 
 
-def _runs(trash: int) -> list[str]:
-    if trash < 0:
-        return []
-    with os.scandir(trash) as entries:
-        return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
-
-
-def _stat(file_name: str, folder: int) -> os.stat_result | None:
+def _session_id(folder: int, name: str) -> str | None:
     try:
-        return os.stat(file_name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
+        with posix.opened(runs.claimed_name(name), posix.READ_FLAGS, dir_fd=folder) as fd:
+            return check(posix.read_up_to(fd, MAX_FILE_BYTES, 0)).session_id
+    except OSError:
         return None
-
-
-def _identity(status: os.stat_result) -> Identity:
-    return Identity(status.st_ino, status.st_mtime_ns, status.st_size)
