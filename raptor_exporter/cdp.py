@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Mapping
 from typing import Any
 
 from websockets.client import ClientProtocol
@@ -16,6 +17,7 @@ from websockets.uri import WebSocketURI
 from raptor_exporter.probe.http import Target
 
 _CHUNK = 64 * 1024
+_MAX_MESSAGE = 16 * 1024 * 1024  # bytes; pages have data: URLs of some megabytes
 _COMMAND_ID = 1
 
 
@@ -24,9 +26,14 @@ class CommandFailed(Exception):
 
 
 async def command(
-    target: Target, path: str, method: str, *, context: ssl.SSLContext | None = None
+    target: Target,
+    path: str,
+    method: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    context: ssl.SSLContext | None = None,
 ) -> dict[str, Any]:
-    """The result of one parameterless command at exactly this path; empty if the line ended instead.
+    """The result of one command at exactly this path; empty if the line ended instead.
 
     The caller limits the time.
 
@@ -42,7 +49,7 @@ async def command(
     )
     try:
         protocol = await _handshake(reader, writer, target, path)
-        protocol.send_text(json.dumps({"id": _COMMAND_ID, "method": method}).encode())
+        protocol.send_text(json.dumps({"id": _COMMAND_ID, "method": method, "params": params or {}}).encode())
         _flush(protocol, writer)
         return await _reply(protocol, reader, writer)
     finally:
@@ -55,7 +62,7 @@ async def _handshake(
     secure = target.tls_name is not None
     # The library builds the Host header from these; Chromium wants an address there.
     host = target.tls_name if target.tls_name is not None else target.address.partition("%")[0]
-    protocol = ClientProtocol(WebSocketURI(secure, host, target.port, path, ""))
+    protocol = ClientProtocol(WebSocketURI(secure, host, target.port, path, ""), max_size=_MAX_MESSAGE)
     protocol.send_request(protocol.connect())
     _flush(protocol, writer)
     while True:

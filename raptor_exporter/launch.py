@@ -18,7 +18,7 @@ from raptor_exporter import processes
 from raptor_exporter.ending import end_browser
 from raptor_exporter.exceptions import BrowserNotEnded, SessionException
 from raptor_exporter.executable import find_executable
-from raptor_exporter.profiles import Listening, discard_profile, listening, new_profile
+from raptor_exporter.profiles import Listening, discard_profile, listening, make_profile, new_profile
 from raptor_exporter.redact import redact
 from raptor_exporter.session import parse_endpoint
 
@@ -149,7 +149,7 @@ def _make_profile(user_data_dir: str | os.PathLike[str] | None) -> Path:
         if user_data_dir is None:
             return new_profile()
         profile = Path(user_data_dir).expanduser().absolute()
-        profile.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_profile(profile)
     except (OSError, RuntimeError) as error:
         raise _failure(f"there is no directory for the browser's profile: {error}") from error
     return profile

@@ -16,9 +16,9 @@ from raptor_exporter.browser import BrowserProblem, Connections, Trouble, Turn, 
 from raptor_exporter.cleanup import once
 from raptor_exporter.cleanup.policy import DAY, NO_GUARDS, Rules
 from raptor_exporter.config import Config, StoreConfig, load_config
-from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
+from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession
 from raptor_exporter.metadata import checked_metadata
-from raptor_exporter.names import safe_name
+from raptor_exporter.names import check_new_name
 from raptor_exporter.operation import BadArgument, InvalidSession, Operation, logger
 from raptor_exporter.session import (
     NOT_FOUND,
@@ -248,7 +248,7 @@ class ManagerBase(abc.ABC):
         self, turn: Turn, page: Page, name: str, metadata: Mapping[str, Any] | None, cdp_url: str | None
     ) -> SessionInfo:
         with Operation("save_session", name, level=logging.INFO) as operation:
-            _check_name(name)
+            check_new_name(name)
             given = checked_metadata(metadata)
             captured = await capture(turn, page, cdp_url)
             now = format_timestamp(time.time())
@@ -347,16 +347,6 @@ def _seconds(days: object) -> float:
     if isinstance(days, bool) or not isinstance(days, (int, float)) or math.isnan(days) or days < 0:
         raise BadArgument(f"max_age_days is {days!r}: give a number of days, 0 or more")
     return days * DAY
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str):
-        raise UnsafeName(f"a session name is text, not {type(name).__name__}")
-    safe_name(name)
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise UnsafeName("the session name holds half of a surrogate pair: give whole characters") from error
 
 
 def _info_of(data: bytes | None) -> SessionInfo | None:

@@ -27,6 +27,21 @@ def safe_name(session_name: str) -> str:
     return safe
 
 
+def check_new_name(name: object) -> None:
+    """Check the name that a session is to be saved by.
+
+    Raises:
+        UnsafeName: it is no text, has no safe file name, or no file can hold it.
+    """
+    if not isinstance(name, str):
+        raise UnsafeName(f"a session name is text, not {type(name).__name__}")
+    safe_name(name)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UnsafeName("the session name holds half of a surrogate pair: give whole characters") from error
+
+
 def is_session_file(file_name: str) -> bool:
     """Whether a regular file of this name in the store is a session."""
     return file_name.endswith(SUFFIX) and not file_name.startswith(".")

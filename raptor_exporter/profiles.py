@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -24,14 +25,26 @@ class Listening(NamedTuple):
     path: str
 
 
+def make_profile(profile: Path) -> None:
+    """Make a directory and its missing parents, each 0700: a profile holds logins.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    for path in reversed([p for p in (profile, *profile.parents) if not p.exists()]):
+        path.mkdir(mode=0o700, exist_ok=True)
+    if not profile.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(profile))
+
+
 def new_profile() -> Path:
-    """A fresh directory for one browser, 0700: it will hold logins.
+    """A fresh directory for one browser.
 
     Raises:
         OSError: it can't be made.
     """
     home = Path(HOME).expanduser()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_profile(home)
     return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
 
 

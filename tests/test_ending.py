@@ -11,12 +11,17 @@ import pytest
 from support.chromium import running_chromium
 from support.listeners import answering, free_port, http_answer, silent
 
-from raptor_exporter import processes
+from raptor_exporter import ending, processes
 from raptor_exporter.ending import Ending, end_browser
 from raptor_exporter.exceptions import BrowserNotEnded
 from raptor_exporter.session import parse_endpoint
 
 STALE = "/devtools/browser/00000000-secret"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(ending, "ASK_SECONDS", 0.5)
 
 
 def end(url):
@@ -73,7 +78,7 @@ def test_one_that_is_gone_already_is_no_failure():
     assert (ended.how, ended.detail) == (Ending.GONE, "the browser was gone already")
 
 
-def test_a_frozen_browser_is_killed_with_its_frozen_children():
+def test_a_frozen_browser_is_killed_with_its_frozen_children(impatient):
     with running_chromium() as browser:
         children = processes._family(browser.pid)
         assert children
@@ -81,7 +86,7 @@ def test_a_frozen_browser_is_killed_with_its_frozen_children():
         ended = end(browser.ws_url)
         assert (ended.how, ended.detail) == (
             Ending.KILLED,
-            "the browser did not answer within 3s, so it was killed",
+            "the browser did not answer within 0.5s, so it was killed",
         )
         assert browser.process.wait(0) == -signal.SIGKILL
         assert not [pid for pid in children if processes.is_running(pid)]
@@ -95,19 +100,19 @@ def test_a_zombie_counts_as_ended():
         assert not processes.is_running(browser.pid)
 
 
-def test_a_frozen_browser_of_another_id_is_not_killed():
+def test_a_frozen_browser_of_another_id_is_not_killed(impatient):
     with running_chromium() as browser:
         browser.stop()
         message = refused(f"ws://127.0.0.1:{browser.port}{STALE}")
         browser.cont()
         assert browser.running
         assert message == (
-            f"the browser at 127.0.0.1:{browser.port} did not answer within 3s, and it can't be told whether "
+            f"the browser at 127.0.0.1:{browser.port} did not answer within 0.5s, and it can't be told whether "
             f"process {browser.pid} there is the session's browser: look at it, and end it yourself"
         )
 
 
-def test_a_frozen_browser_on_a_fixed_port_leaves_no_proof_so_it_is_not_killed(tmp_path):
+def test_a_frozen_browser_on_a_fixed_port_leaves_no_proof_so_it_is_not_killed(impatient):
     with running_chromium(port=free_port()) as browser:
         browser.stop()
         assert f"whether process {browser.pid} there" in refused(browser.ws_url)
@@ -115,10 +120,10 @@ def test_a_frozen_browser_on_a_fixed_port_leaves_no_proof_so_it_is_not_killed(tm
         assert browser.running
 
 
-def test_a_listener_that_is_no_browser_is_not_killed():
+def test_a_listener_that_is_no_browser_is_not_killed(impatient):
     with silent() as listener:
         assert refused(f"ws://{listener.address}{STALE}") == (
-            f"the browser at {listener.address} did not answer within 3s, "
+            f"the browser at {listener.address} did not answer within 0.5s, "
             "and is no process of this host's that can be seen"
         )
     assert os.getpid()  # the listener was this very process

@@ -66,7 +66,7 @@ class TestLife:
         assert kind(browser.cdp_url) is ProbeKind.ALIVE
         assert processes.is_running(browser.pid)
         assert browser.user_data_dir.parent == home / ".raptor" / "browsers"
-        for directory in (browser.user_data_dir, home / ".raptor" / "browsers"):
+        for directory in (browser.user_data_dir, home / ".raptor" / "browsers", home / ".raptor"):
             assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         browser.close()
         assert kind(browser.cdp_url) is ProbeKind.REFUSED
@@ -233,6 +233,10 @@ class TestFailures:
         monkeypatch.delenv("DISPLAY", raising=False)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
         assert "needs a display" in self.fails(headless=False)
+
+    def test_a_file_in_the_place_of_the_directory_is_told(self, tmp_path):
+        (tmp_path / "file").touch()
+        assert "Not a directory" in self.fails(user_data_dir=tmp_path / "file")
 
     def test_a_place_where_no_directory_can_be_is_told(self):
         assert self.fails(user_data_dir="/proc/nowhere/x").startswith(

@@ -5,7 +5,7 @@ Importing it does not import Playwright; the first use of a browser does.
 
 from __future__ import annotations
 
-from raptor_exporter.browser.capture import Captured, capture
+from raptor_exporter.browser.capture import Captured, capture, page_metadata
 from raptor_exporter.browser.connections import Connections
 from raptor_exporter.browser.endpoint import check_url
 from raptor_exporter.browser.problem import BrowserProblem, DriverError, Trouble
@@ -24,6 +24,7 @@ __all__ = [
     "Turn",
     "capture",
     "check_url",
+    "page_metadata",
     "reopen",
     "run_now",
 ]

@@ -85,7 +85,7 @@ async def _capture_without_cdp(turn: Turn, page: Page, browser_type: str, cdp_ur
             "record that can't be restored",
         )
     title = await title_of(turn, page, None)
-    return Captured(cdp_url, browser_type, _page_metadata(page, title))
+    return Captured(cdp_url, browser_type, page_metadata(page.url, title))
 
 
 async def _capture_chromium(turn: Turn, page: Page, browser: Browser, cdp_url: str | None) -> Captured:
@@ -103,11 +103,13 @@ async def _capture_chromium(turn: Turn, page: Page, browser: Browser, cdp_url: s
     else:
         url = await turn.aside(browser_url, cdp_url, target.id)
     title = await title_of(turn, page, target)
-    return Captured(url, "chromium", _page_metadata(page, title) | {"page_target_id": target.id})
+    return Captured(url, "chromium", page_metadata(page.url, title, target.id))
 
 
-def _page_metadata(page: Page, title: str) -> dict[str, Any]:
-    return {"page_url": _text(page.url), "page_title": _text(title)[:_MAX_TITLE]}
+def page_metadata(url: str, title: str, target_id: str | None = None) -> dict[str, Any]:
+    """What a session's metadata say of its page."""
+    said = {"page_url": _text(url), "page_title": _text(title)[:_MAX_TITLE]}
+    return said if target_id is None else said | {"page_target_id": target_id}
 
 
 def _text(text: str) -> str:

@@ -10,9 +10,7 @@ from raptor_exporter.cli.app import App
 from raptor_exporter.cli.options import common, option
 
 if TYPE_CHECKING:
-    from raptor_exporter.session import Endpoint, SessionInfo
-
-_LOAD_SECONDS = 30
+    from raptor_exporter.session import Endpoint
 
 
 @click.command(
@@ -32,45 +30,44 @@ def launch(app: App, name: str, url: str | None, *, headed: bool) -> None:
 
     It runs until `session close` ends it. If anything fails, no browser is left behind.
     """
-    import asyncio
-
     from raptor_exporter.cli.output import printable
     from raptor_exporter.launch import launch_browser
-    from raptor_exporter.names import safe_name
+    from raptor_exporter.names import check_new_name
     from raptor_exporter.session import parse_endpoint
 
-    safe_name(name)
+    check_new_name(name)
     earlier = _running_browser(app, name)
     browser = launch_browser(headless=not headed)
     try:
-        info = asyncio.run(_open_and_save(app, browser.cdp_url, name, url))
+        endpoint = parse_endpoint(browser.cdp_url)
+        assert endpoint is not None  # noqa: S101  # launch_browser made it
+        _open_and_save(app, browser.cdp_url, endpoint, name, url)
     except BaseException:
         browser.close()
         raise
-    endpoint = parse_endpoint(info.cdp_url)
-    address = "" if endpoint is None else endpoint.address
-    click.echo(f"{printable(name)} launched at {address} (process {browser.pid})")
+    click.echo(f"{printable(name)} launched at {endpoint.address} (process {browser.pid})")
     if earlier is not None:
         before = f"the browser that {printable(name)} had before, at {earlier.address}"
         click.echo(f"Warning: {before}, still runs: end it yourself", err=True)
 
 
-async def _open_and_save(app: App, cdp_url: str, name: str, url: str | None) -> SessionInfo:
-    from playwright.async_api import Error
+def _open_and_save(app: App, cdp_url: str, endpoint: Endpoint, name: str, url: str | None) -> None:
+    import asyncio
+    import time
 
-    from raptor_exporter.manager import SessionManager
-    from raptor_exporter.redact import redact, redact_page_url
+    from raptor_exporter.browser import page_metadata
+    from raptor_exporter.first_tab import TabProblem, first_tab
+    from raptor_exporter.redact import redact_page_url
+    from raptor_exporter.session import SessionInfo, format_timestamp
 
-    async with SessionManager.of_store(app.store) as manager:
-        page = await manager.open_browser(cdp_url)
-        if url is not None:
-            try:
-                await page.goto(url, wait_until="domcontentloaded", timeout=_LOAD_SECONDS * 1000)
-            except Error as error:
-                # The first line alone: the rest is Playwright's log of the call.
-                why = redact(error.message.partition("\n")[0].removeprefix("Page.goto: "))
-                raise click.ClickException(f"{redact_page_url(url)} could not be opened: {why}") from error
-        return await manager.save_session(page, name)
+    try:
+        tab = asyncio.run(first_tab(endpoint, url))
+    except TabProblem as error:
+        what = "the browser" if url is None else redact_page_url(url)
+        raise click.ClickException(f"{what} could not be opened: {error}") from error
+    now = format_timestamp(time.time())
+    metadata = page_metadata(tab.url, tab.title, tab.target_id)
+    app.store.save(name, SessionInfo(name, cdp_url, "chromium", now, now, metadata).to_dict())
 
 
 def _running_browser(app: App, name: str) -> Endpoint | None:

@@ -13,7 +13,7 @@ from support.command import Command, run_command
 from support.listeners import answering, free_port, silent
 from support.sessions import read_session, write_session
 
-from raptor_exporter import processes
+from raptor_exporter import ending, processes
 from raptor_exporter.session import parse_endpoint
 
 PAGE = "data:text/html,<title>Hello</title>"
@@ -119,7 +119,7 @@ class TestLaunch:
         assert profiles() == []
         assert path.read_bytes() == before
 
-    @pytest.mark.parametrize("name", ["", "../..", "\N{SNOWMAN}"])
+    @pytest.mark.parametrize("name", ["", "../..", "\N{SNOWMAN}", "a\udcff", "n" * 251])
     def test_an_unsafe_name_starts_nothing(self, raptor, store, profiles, name):
         assert raptor("session", "launch", name, "--store", store).status == 1
         assert profiles() == []
@@ -225,12 +225,13 @@ class TestProbe:
 
 
 class TestClose:
-    def test_a_session_stays_if_its_browser_cannot_be_ended(self, raptor, store):
+    def test_a_session_stays_if_its_browser_cannot_be_ended(self, raptor, store, monkeypatch):
+        monkeypatch.setattr(ending, "ASK_SECONDS", 0.5)
         with silent() as hung:
             path = write_session(store, "hung", cdp_url=f"ws://{hung.address}/devtools/browser/secret")
             result = raptor("session", "close", "hung", "--yes", "--store", store)
         assert (result.status, result.out) == (1, "")
-        assert f"Error: hung stays: the browser at {hung.address} did not answer within 3s" in result.err
+        assert f"Error: hung stays: the browser at {hung.address} did not answer within 0.5s" in result.err
         assert "secret" not in result.err
         assert path.exists()
 
@@ -275,8 +276,6 @@ class TestClose:
         assert run_command("session", "close", "nope", "--store", store).status == 1
 
     def test_a_session_that_is_saved_again_meanwhile_stays(self, raptor, store, monkeypatch):
-        from raptor_exporter import ending
-
         path = write_session(store, "login", cdp_url=f"ws://127.0.0.1:{free_port()}/devtools/browser/1")
         real = ending.end_browser
 
