@@ -20,7 +20,7 @@ from raptor_exporter.profiles import Listening, listening
 from raptor_exporter.session import Endpoint
 
 CLOSE_COMMAND = "Browser.close"
-ASK_SECONDS = 3.0  # a healthy browser confirms within 0.5 s
+ASK_SECONDS = 5.0  # a healthy browser confirms within 0.5 s, on a busy machine later
 END_SECONDS = 5.0  # from then until its process is gone
 _POLL_SECONDS = 0.02
 

@@ -107,8 +107,9 @@ def test_a_frozen_browser_of_another_id_is_not_killed(impatient):
         browser.cont()
         assert browser.running
         assert message == (
-            f"the browser at 127.0.0.1:{browser.port} did not answer within 0.5s, and it can't be told whether "
-            f"process {browser.pid} there is the session's browser: look at it, and end it yourself"
+            f"the browser at 127.0.0.1:{browser.port} did not answer within 0.5s, "
+            f"and it can't be told whether process {browser.pid} there is the session's browser: "
+            "look at it, and end it yourself"
         )
 
 
