@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from array import array
+from bisect import bisect_left
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 from raptor_exporter.cleanup.match import probed
-from raptor_exporter.cleanup.plan import DELETE, Decision, Plan
+from raptor_exporter.cleanup.plan import Decision, Plan
 from raptor_exporter.cleanup.policy import EndpointState
 from raptor_exporter.redact import redact, redact_metadata
 from raptor_exporter.stores.base import Record, Snapshot
+from raptor_exporter.web.tiles import IDLE_BOUNDS
 from raptor_exporter.web.view import AgentView, PolicyState
 
 MOST_SESSIONS = 50_000  # in one answer; whoever needs more asks for pages
@@ -90,9 +93,17 @@ def _totals(snapshot: Snapshot | None) -> dict[str, Any]:
             "bytes": totals.bytes,
             "oldest_access": moment(accesses[0] if accesses else None),
             "newest_access": moment(accesses[-1] if accesses else None),
+            "idle": _idle(accesses),
         },
         "trash": {"sessions": snapshot.trash_sessions, "bytes": snapshot.trash_bytes},
     }
+
+
+def _idle(accesses: array[float]) -> list[int]:
+    """How many were accessed within each of the bounds, and how many before the last of them."""
+    now = time.time()
+    after = [len(accesses) - bisect_left(accesses, now - bound) for bound in IDLE_BOUNDS]
+    return [after[0], *(b - a for a, b in pairwise(after)), len(accesses) - after[-1]]
 
 
 def _endpoints(view: AgentView) -> dict[str, int] | None:
@@ -211,11 +222,6 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "detail": redact(decision.detail),
     }
-
-
-def candidates(rows: Iterable[Mapping[str, Any]]) -> int:
-    """How many of the sessions of a page are to go."""
-    return sum(row["action"] == DELETE for row in rows)
 
 
 def moment(seconds: float | None) -> str | None:

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import resources
+import time
+from datetime import datetime
 from typing import Final
 
 import jinja2
+from markupsafe import Markup, escape
 
-from raptor_exporter.web import documents
+from raptor_exporter.units import format_duration, format_size
+from raptor_exporter.web import documents, tiles
 from raptor_exporter.web.view import AgentView
 
 FIRST_ROWS: Final = 100  # of the sessions table, for those without scripts; the script brings the others
-
-_CONTENT_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file of the page, ready to send."""
-
-    body: bytes
-    gzipped: bytes
-    content_type: str
-    etag: str
-
-
-def load_assets() -> Mapping[str, Asset]:
-    """Every file in ``static``, by the path that it is served at."""
-    assets = {}
-    for file in (resources.files(__package__) / "static").iterdir():
-        suffix = "." + file.name.rpartition(".")[2]
-        if suffix in _CONTENT_TYPES:
-            body = file.read_bytes()
-            etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-            assets[f"/static/{file.name}"] = Asset(
-                body, gzip.compress(body, mtime=0), _CONTENT_TYPES[suffix], etag
-            )
-    return assets
+_HOUR = 3_600
 
 
 class StatusPage:
@@ -58,12 +28,70 @@ class StatusPage:
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
         )
+        environment.filters.update(
+            ago=relative,
+            until=relative,
+            idle=idle,
+            size=format_size,
+            count=count,
+            visible=visible,
+        )
         self._template = environment.get_template("status.html")
 
     def render(self, view: AgentView, *, names: bool) -> bytes:
         """The page as UTF-8."""
         status = documents.status(view, names=names)
-        sessions = documents.sessions(view, names=names, limit=FIRST_ROWS)
-        text = self._template.render(status=status, sessions=sessions, first_rows=FIRST_ROWS)
-        # File names that are no UTF-8 come as lone surrogates, which no page can hold.
+        text = self._template.render(
+            now=time.time(),
+            status=status,
+            sessions=documents.sessions(view, names=names, limit=FIRST_ROWS),
+            first_rows=FIRST_ROWS,
+            health=tiles.health(status),
+            messages=tiles.messages(status),
+            tiles=tiles.tiles(status),
+            modes={p["name"]: p["mode"] for p in status["policies"]},
+            next_runs={p["name"]: p["next_run"] for p in status["policies"]},
+            revision=_revision(view),
+        )
         return text.encode("utf-8", "replace")
+
+
+def _revision(view: AgentView) -> str:
+    """Changes whenever the table of sessions may have."""
+    plan, snapshot = view.plan, view.snapshot
+    return f"{snapshot.taken_at if snapshot else 0}/{plan.now if plan else 0}/{view.config_state.loaded_at}"
+
+
+def relative(when: str, now: float) -> str:
+    """How far a moment is away: ``3h5m ago``, ``in 8m``."""
+    away = _seconds(when) - now
+    if away > 0:
+        return f"in {span(max(away, 1))}"
+    return "now" if away > -1 else f"{span(-away)} ago"
+
+
+def span(seconds: float) -> str:
+    """A duration as short as it stays true: ``45s``, ``7m``, ``2d6h``."""
+    return "0s" if seconds < 1 else format_duration(seconds, parts=1 if seconds < _HOUR else 2)
+
+
+def idle(when: str | None, now: float) -> str:
+    """How long ago a session was accessed."""
+    if when is None:
+        return "—"
+    age = now - _seconds(when)
+    return "in the future" if age < 0 else span(age)
+
+
+def _seconds(when: str) -> float:
+    return datetime.fromisoformat(when).timestamp()
+
+
+def count(number: int | None) -> str:
+    """A number with its thousands apart; a dash where it isn't known yet."""
+    return "—" if number is None else f"{number:,}"
+
+
+def visible(text: str) -> Markup:
+    """A text in which characters that hide, reorder or break what follows are shown by their numbers."""
+    return escape("".join(c if c == " " or c.isprintable() else f"\\u{ord(c):04x}" for c in text))

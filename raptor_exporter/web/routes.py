@@ -17,9 +17,10 @@ from starlette.routing import Route
 
 from raptor_exporter.web import documents
 from raptor_exporter.web.access import Access
+from raptor_exporter.web.assets import load_assets
 from raptor_exporter.web.exposition import Exposition
 from raptor_exporter.web.negotiate import GZIP, IDENTITY, Format, choose_encoding, choose_format
-from raptor_exporter.web.page import StatusPage, load_assets
+from raptor_exporter.web.page import StatusPage
 from raptor_exporter.web.shared import Shared
 from raptor_exporter.web.view import AgentView
 
