@@ -9,7 +9,8 @@ import platform
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from raptor_exporter import __version__
 from raptor_exporter.agent.cleaner import Cleaner
@@ -36,7 +37,9 @@ from raptor_exporter.web.view import Build, Collector, ConfigState, PolicyState,
 logger = logging.getLogger(__name__)
 
 _RUNS_SHOWN = 50
-_STOP_SECONDS = 3.0  # for a run in flight to come to a stop
+# SIGTERM is obeyed within 5 seconds, come what may.
+_STOP_RUN_SECONDS = 2.0  # for a run in flight to come to a stop
+_STOP_TASKS_SECONDS = 1.5  # for loops and server
 
 
 class Agent:
@@ -78,6 +81,7 @@ class Agent:
         self._cleaner.on_run = self._note_run
         self._runs: deque[RunSummary] = deque(maxlen=_RUNS_SHOWN)
         self._tasks: list[asyncio.Task[None]] = []
+        self._side_tasks: set[asyncio.Task[object]] = set()
         self._first_refresh = asyncio.Event()
         self._reloading = asyncio.Lock()
         self.started_at = time.time()
@@ -183,10 +187,10 @@ class Agent:
             task.exception() for task in (server, *self._tasks) if task.done() and not task.cancelled()
         ]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._cleaner.idle.wait(), _STOP_SECONDS)
+            await asyncio.wait_for(self._cleaner.idle.wait(), _STOP_RUN_SECONDS)
         for task in (*self._tasks, server):
             task.cancel()
-        await asyncio.wait({*self._tasks, server}, timeout=_STOP_SECONDS)
+        await asyncio.wait({*self._tasks, server}, timeout=_STOP_TASKS_SECONDS)
         for failure in failures:
             if failure is not None:
                 raise failure
@@ -215,8 +219,7 @@ class Agent:
                 await self.reload()
 
     def _reload_on_signal(self) -> None:
-        task = asyncio.create_task(self.reload())
-        task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+        self._beside(self.reload())
 
     def _apply(self) -> None:
         """Let every loop work by the configuration in force."""
@@ -229,8 +232,13 @@ class Agent:
         self._refresh_soon()
 
     def _refresh_soon(self) -> None:
-        task = asyncio.create_task(self._refresher.refresh())
-        task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+        self._beside(self._refresher.refresh(anew=True))
+
+    def _beside(self, work: Coroutine[Any, Any, object]) -> None:
+        """Start something that nobody waits for; it deals with its own errors."""
+        task = asyncio.create_task(work)
+        self._side_tasks.add(task)  # the loop itself holds its tasks but weakly
+        task.add_done_callback(self._side_tasks.discard)
 
     # -- pieces ----------------------------------------------------------------------------------
 
@@ -282,7 +290,7 @@ class Agent:
         with contextlib.suppress(StoreError):
             for entry in self._store.journal.newest_first():
                 if entry.get("type") == "run":
-                    with contextlib.suppress(KeyError, TypeError):  # written by another version
+                    with contextlib.suppress(KeyError, TypeError, ValueError):  # not written by us
                         found.append(_summary(entry))
                 if len(found) == _RUNS_SHOWN:
                     break

@@ -54,8 +54,14 @@ class Refresher:
         """Whether the last refresh worked and is less than 3 intervals old. Seconds."""
         return self.error is None and self._good_at is not None and boot_time() - self._good_at < 3 * interval
 
-    async def refresh(self) -> None:
-        """Refresh now, or join the refresh that is under way. Its outcome is in the attributes."""
+    async def refresh(self, *, anew: bool = False) -> None:
+        """Refresh now, or join the refresh that is under way. Its outcome is in the attributes.
+
+        Args:
+            anew: begin one after the one that is under way: something changed that it can't know.
+        """
+        if anew and self._running is not None:
+            await asyncio.wait({self._running})
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._refresh())
         # A waiter that gives up must not take the refresh with it.

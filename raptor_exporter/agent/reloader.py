@@ -49,6 +49,10 @@ class Reloader:
             for problem in self.errors:
                 logger.error("configuration not reloaded", extra={"problem": problem})
             return False
+        except Exception as error:  # the error boundary of a reload: the old configuration stays
+            logger.exception("configuration not reloaded")
+            self.errors = (f"unexpected {type(error).__name__}, see the log",)
+            return False
         self.config = config
         self.loaded_at = time.time()
         self.errors = ()

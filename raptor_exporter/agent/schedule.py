@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from raptor_exporter.cleanup.policy import MINUTE, Policy
 
 _FIRST_WITHIN = 5 * MINUTE
-_JITTER = 0.1
+# Each time lies at random within ±5 % of an interval around a fixed beat: two neighbours are an interval
+# ±10 % apart, and however many there are, they stay on the beat.
+_JITTER = 0.05
 
 
 @dataclass(slots=True)
 class _Slot:
     policy: Policy
+    beat: float  # what the due time is jittered around
     due: float
 
 
@@ -43,7 +46,8 @@ class Schedule:
                 slots[policy.name] = old
             else:
                 within = min(policy.interval, _FIRST_WITHIN)
-                slots[policy.name] = _Slot(policy, now + self._uniform(0.0, within))
+                first = now + self._uniform(0.0, within)
+                slots[policy.name] = _Slot(policy, first, first)
         self._slots = slots
 
     def due(self) -> list[str]:
@@ -54,17 +58,24 @@ class Schedule:
     def rearm(self, name: str) -> None:
         """Set a policy's next time, an interval ±10 % after the last one was due.
 
-        Counted from the time it was due, so that the length of runs adds up to no drift. Times that
-        passed meanwhile (suspend, a long run) are caught up with by one run, not by many.
+        Counted from the beat and not from now, so that the length of runs adds up to no drift. Times
+        that passed meanwhile (suspend, a long run) are caught up with by one run, not by many: the beat
+        begins anew.
         """
         slot = self._slots.get(name)
         if slot is None:
             return  # a reload took it away while it ran
         now = self._clock()
         interval = slot.policy.interval
-        slot.due += interval * self._uniform(1 - _JITTER, 1 + _JITTER)
+        slot.beat += interval
+        slot.due = self._jittered(slot)
         if slot.due <= now:
-            slot.due = now + interval * self._uniform(1 - _JITTER, 1 + _JITTER)
+            slot.beat = now + interval
+            slot.due = self._jittered(slot)
+
+    def _jittered(self, slot: _Slot) -> float:
+        reach = _JITTER * slot.policy.interval
+        return slot.beat + self._uniform(-reach, reach)
 
     def wait(self, name: str) -> float | None:
         """Seconds until a policy is due; None if there is none of that name."""

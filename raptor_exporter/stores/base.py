@@ -63,6 +63,10 @@ class Wanted(NamedTuple):
     keys: frozenset[str] = frozenset()  # metadata keys
     endpoints: bool = False  # whole endpoints, to probe them
 
+    def covers(self, other: Wanted) -> bool:
+        """Whether all that the other asks for is read too."""
+        return self.keys >= other.keys and self.endpoints >= other.endpoints
+
 
 @dataclass(frozen=True)
 class Totals:
