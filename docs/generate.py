@@ -1,8 +1,12 @@
-"""Writes docs/cli.md and docs/metrics.md from the code itself: `python docs/generate.py`."""
+"""Writes what in docs/ follows from the code alone: `python docs/generate.py`.
+
+That is cli.md, metrics.md, the table of keys in policies.md, and the JSON Schema of the configuration.
+"""
 
 from __future__ import annotations
 
 import io
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +18,9 @@ from prometheus_client.core import Metric
 from raptor_exporter.cleanup.plan import plan
 from raptor_exporter.cleanup.policy import BUILT_IN, EndpointState, Probed
 from raptor_exporter.cli import cli
+from raptor_exporter.config.schema import json_schema
+from raptor_exporter.config.shapes import Either, Fields, Items, Key, Probing, Shape, Table
+from raptor_exporter.config.tree import EXCLUDED, GUARDS, PROTECTED, root
 from raptor_exporter.metrics.cleanup import PlanCollector, RunCollector
 from raptor_exporter.metrics.exporter import BuildCollector, ConfigCollector
 from raptor_exporter.metrics.figures import PolicyFigures, StoreFigures
@@ -22,6 +29,7 @@ from raptor_exporter.metrics.probe import ProbeCollector
 from raptor_exporter.metrics.store import SessionCollector, StoreCollector
 from raptor_exporter.session import Endpoint
 from raptor_exporter.stores.base import Record, Snapshot, Wanted
+from raptor_exporter.units import DURATION_FORM, SIZE_FORM
 
 DOCS = Path(__file__).resolve().parent
 
@@ -164,11 +172,78 @@ def _labels(family: Metric) -> str:
     )
 
 
-PAGES = {"cli.md": cli_page, "metrics.md": metrics_page}
+_KEYS = "<!-- keys: written by docs/generate.py -->\n"
+_END_OF_KEYS = "<!-- end of keys -->"
+
+
+def policies_page() -> str:
+    """The page on policies as it is, with its table of keys as the checker has them."""
+    page = (DOCS / "policies.md").read_text("utf-8")
+    before, rest = page.split(_KEYS)
+    after = rest[rest.index(_END_OF_KEYS) :]
+    return f"{before}{_KEYS}{''.join(_key_rows(root(dict)))}{after}"
+
+
+def _key_rows(fields: Fields) -> Iterator[str]:
+    yield "\n| key | accepted | default | |\n|---|---|---|---|\n"
+    for path, key in _documented(fields):
+        default = "required" if key.required else "" if key.default is None else f"`{_value(key.default)}`"
+        yield f"| `{path}` | {_accepted(key.shape)} | {default} | {key.doc} |\n"
+    yield "\n"
+
+
+def _documented(fields: Fields, prefix: str = "") -> Iterator[tuple[str, Key]]:
+    """Every key by its path; those of guards, exclude and protect are told once."""
+    for name, key in fields.keys.items():
+        path = prefix + name
+        yield path, key
+        shape = key.shape.other if isinstance(key.shape, Either) else key.shape
+        if isinstance(shape, Items):
+            path, shape = f"{path}[]", shape.item
+        again = shape in (EXCLUDED, PROTECTED) or (shape is GUARDS and prefix != "cleanup.")
+        if isinstance(shape, Fields) and not again:
+            yield from _documented(shape, f"{path}.")
+
+
+def _accepted(shape: Shape) -> str:
+    match shape:
+        case Probing(inner):
+            return _accepted(inner)
+        case Either(word, _, _):
+            return f"`{word}`, or a mapping"
+        case Fields() if shape in (EXCLUDED, PROTECTED):
+            return "the keys of `match`"
+        case Fields():
+            return "a mapping"
+        case Items(item) if item is PROTECTED:
+            return "a list of mappings with the keys of `match`"
+        case Items(Fields()):
+            return "a list of mappings"
+        case Table(Items() as item):
+            return f"a mapping; of each key {item.accepted}"
+        case _:
+            return shape.accepted.replace(DURATION_FORM, "a duration").replace(SIZE_FORM, "a size")
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def schema() -> str:
+    """The JSON Schema of the configuration."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "metrics.md": metrics_page,
+    "policies.md": policies_page,
+    "raptor.schema.json": schema,
+}
 
 
 def main() -> int:
-    """Write both pages."""
+    """Write all of them."""
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), "utf-8")
     return 0

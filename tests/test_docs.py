@@ -20,7 +20,7 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize("name", ["cli.md", "metrics.md"])
+@pytest.mark.parametrize("name", ["cli.md", "metrics.md", "policies.md", "raptor.schema.json"])
 def test_the_page_is_current(generator, name):
     assert generator.PAGES[name]() == (DOCS / name).read_text("utf-8"), "run: python docs/generate.py"
 

@@ -30,6 +30,7 @@ BROWSERS = Items(
 )
 METADATA = Table(GLOBS, "a mapping of metadata keys to globs, at least one")
 
+STATE = Word(("valid", "invalid", "any"))
 MATCHING = {
     "name": Key(
         GLOBS, "Name of the session (the stem of its file): one case-sensitive glob or a list of them."
@@ -38,18 +39,18 @@ MATCHING = {
     "metadata": Key(
         METADATA, "Metadata by key: one glob or a list each; all keys must fit. Compared as text."
     ),
-    "state": Key(
-        Word(("valid", "invalid", "any")),
-        "State of the session's file; in exclude the default is any.",
-        default="valid",
-    ),
+    "state": Key(STATE, "State of the session's file; in exclude the default is any.", default="valid"),
     "endpoint": Key(
         Probing(Word(tuple(EndpointState), EndpointState)),
         "What the last probe said of its browser. Needs probe.",
     ),
 }
 PROTECTED = Fields(MATCHING, lambda v: Match(**v))
-EXCLUDED = Fields(MATCHING, lambda v: Match(**{"state": "any", **v}), accepted_empty=False)
+EXCLUDED = Fields(
+    {**MATCHING, "state": Key(STATE, "State of the session's file.", default="any")},
+    lambda v: Match(**{"state": "any", **v}),
+    accepted_empty=False,
+)
 MATCH = Fields(
     {**MATCHING, "exclude": Key(EXCLUDED, "Sessions that fit this are left to the policies below.")},
     lambda v: Match(**v),

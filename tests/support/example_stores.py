@@ -74,6 +74,12 @@ def planned(story: dict[str, Any], config: str, directory: Path) -> Plan:
     return plan(snapshot, checked.rules, NOW, probes)
 
 
+def recipe(page: str, heading: str) -> str:
+    """The configuration below a heading of a page."""
+    section = page.split(f"\n### {heading}\n")[1].split("\n### ", maxsplit=1)[0]
+    return section.split("```yaml\n")[1].split("```")[0]
+
+
 def outcome(decided: Plan) -> dict[str, Any]:
     """A plan in the form of these files."""
     found: dict[str, Any] = {
