@@ -41,6 +41,7 @@ _OURS = {
     "--remote-debugging-port": "the browser takes a free port by itself",
     "--remote-debugging-pipe": "a browser on a pipe cannot be reached again",
 }
+_UNKNOWN = 256  # no exit status is that large
 _PROFILE_IN_USE = 21  # chrome/common/result_codes.h: RESULT_CODE_PROFILE_IN_USE
 _POLL_SECONDS = 0.01
 _KILL_SECONDS = 5.0
@@ -200,7 +201,7 @@ def _spawn(program: str, arguments: list[str], standard_error: int) -> int:
             ],
             setsid=True,  # no terminal, so no Ctrl-C and no hang-up
             setsigmask=[],
-            setsigdef=[signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ],
+            setsigdef=[signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ],
         )
     except OSError as error:
         raise _failure(f"{program} could not be started: {error.strerror}") from error
@@ -234,7 +235,7 @@ def _main_process(pid: int, port: int) -> int | None:
 
 def _ended_at_start(status: int, profile: Path, words: _LastWords) -> SessionException:
     # A second browser with a window hands over to the first one and ends well.
-    if status == _PROFILE_IN_USE or (status == 0 and os.path.lexists(profile / "SingletonLock")):
+    if status == _PROFILE_IN_USE or (status in (0, _UNKNOWN) and os.path.lexists(profile / "SingletonLock")):
         return _failure(
             f"the profile {profile} is in use by a running browser: close that one, or give another "
             "user_data_dir (if none runs, it was on another machine: remove SingletonLock from the profile)"
@@ -244,7 +245,9 @@ def _ended_at_start(status: int, profile: Path, words: _LastWords) -> SessionExc
         remedy = (
             "; where the system allows no sandbox, add args=['--no-sandbox'] and visit only pages you trust"
         )
-    how = f"exit status {status}" if status >= 0 else f"signal {-status}"
+    how = "an unknown status" if status == _UNKNOWN else f"exit status {status}"
+    if status < 0:
+        how = f"signal {-status}"
     return _failure(f"the browser ended at its start with {how}{words}{remedy}")
 
 
@@ -269,8 +272,8 @@ def _exit_status(pid: int) -> int | None:
     """How our child ended, negative for a signal; None while it runs."""
     try:
         done, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:  # somebody else in this process waits for all children
-        return None if processes.is_running(pid) else -signal.SIGKILL
+    except ChildProcessError:  # this process ignores SIGCHLD, or waits for all its children elsewhere
+        return None if processes.is_running(pid) else _UNKNOWN
     return os.waitstatus_to_exitcode(status) if done else None
 
 

@@ -250,6 +250,24 @@ class TestFailures:
         assert record.exc_info is None
 
 
+@pytest.fixture
+def no_children():
+    """This process ignores what becomes of its children, as one below `nohup` or some servers does."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+def test_a_script_that_ignores_its_children_can_launch_and_hears_of_a_crash(no_children, launch, tmp_path):
+    browser = launch()
+    browser.close()
+    assert not processes.is_running(browser.pid)
+    with pytest.raises(
+        SessionException, match=r"ended at its start with an unknown status; its last words: one$"
+    ):
+        launch_browser(executable=program(tmp_path, "echo one >&2; exit 7"))
+
+
 def test_a_wrapper_that_stays_is_not_mistaken_for_the_browser(launch, tmp_path):
     wrapper = program(tmp_path, f'{CHROMIUM} "$@"\nexit $?')
     browser = launch(executable=wrapper)
