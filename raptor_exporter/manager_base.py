@@ -35,7 +35,7 @@ from raptor_exporter.stores.location import store_directory
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-SAVE_SECONDS = 5.0
+SAVE_SECONDS = 15.0
 RESTORE_SECONDS = 4.5  # callers are promised an answer within 5
 CLOSE_SECONDS = 15.0
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_START_SECONDS = 30.0  # for the driver; on an idle machine it takes half a second
 _START_PATIENCE = 10.0  # seconds that closing waits for a driver that is just starting
+_CONNECT_SECONDS = 3.0  # are left for a connection, however long the driver took
 
 
 @dataclass
@@ -127,9 +129,7 @@ class Connections:
         chromium = await self._warm_driver(turn)
         # A little less than is left, so that Playwright gives up first and cleans up behind itself.
         seconds = min(turn.left() - 0.1, math.inf if limit is None else limit)
-        if seconds <= 0:
-            raise _slow_driver()
-        return await turn.call(chromium.connect_over_cdp, url, timeout=seconds * 1000)
+        return await turn.call(chromium.connect_over_cdp, url, timeout=max(1.0, seconds * 1000))
 
     async def _warm_driver(self, turn: Turn) -> BrowserType:
         self._check_open()  # closing in the middle of a restore must not start another driver
@@ -138,10 +138,16 @@ class Connections:
         if self._borrowed is not None and running_loop() is not None:
             return self._borrowed
         try:
-            driver = await turn.join(self._starting, "driver", lambda: self._start(turn))
+            driver = await turn.join(
+                self._starting, "driver", lambda: self._start(turn), limit=_START_SECONDS
+            )
         except TimeoutError as error:
-            raise _slow_driver() from error
+            raise BrowserProblem(
+                Trouble.DRIVER, f"Playwright's driver did not start within {_START_SECONDS:g}s: try again"
+            ) from error
         self._check_open()
+        # On a busy machine the start alone takes seconds, which say nothing of the browser.
+        turn.extend(_CONNECT_SECONDS)
         return driver.chromium
 
     async def _start(self, turn: Turn) -> Playwright:
@@ -175,9 +181,3 @@ class Connections:
         await self._under_way.land()
         await self._starting.land(patience=_START_PATIENCE)
         await self._end_driver(turn)
-
-
-def _slow_driver() -> BrowserProblem:
-    return BrowserProblem(
-        Trouble.DRIVER, "Playwright's driver took too long to start on this busy machine: try again"
-    )

@@ -24,7 +24,7 @@ BROWSER_PATH = "/devtools/browser/"
 # A second browser on a busy fixed port starts silently on ::1.
 _HOSTS = ("127.0.0.1", "::1")
 _MAX_ANSWER = 32 * 1024 * 1024  # the list of tabs holds their whole URLs, data: ones too
-_ANSWER_SECONDS = 1.0
+_ANSWER_SECONDS = 3.0
 
 _HOW_TO_START = (
     "start it with raptor_exporter.launch_browser(), or with --remote-debugging-port=0 and a "

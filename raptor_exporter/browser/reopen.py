@@ -17,9 +17,8 @@ from raptor_exporter.session import parse_endpoint
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-_PROBE_SECONDS = 1.0  # for each of two attempts
+_PROBE_SECONDS = 1.5  # for each of two attempts
 _DOUBTFUL_SECONDS = 1.5  # for a connection to what did not look like a browser
-_TAB_SECONDS = 1.5  # a tab that is well answers in milliseconds
 
 # A saved URL comes out of a file, and some are commands: javascript:, chrome://quit, about:crash.
 _SCHEMES = ("http://", "https://", "data:", "file://")
@@ -183,12 +182,12 @@ async def _find(turn: Turn, link: Link, target_id: str, page_url: object) -> Pag
 async def _answering(turn: Turn, page: Page) -> Page:
     """The page, if its tab works; one that is blocked would hang its user's first call."""
     try:
-        await turn.call_within(_TAB_SECONDS, page.title)
+        await turn.call(page.title)
     except DriverError as error:
         if error.closed:
             raise
         # It answered: a navigation of just now breaks such calls off, and they work a moment later.
-        await turn.call_within(_TAB_SECONDS, page.title)
+        await turn.call(page.title)
     return page
 
 

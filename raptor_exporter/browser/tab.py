@@ -42,7 +42,7 @@ async def default_context_id(turn: Turn, browser: Browser) -> str | None:
 async def title_of(turn: Turn, page: Page, target: Target | None) -> str:
     """The title of a page; of a tab that doesn't answer what the browser last heard."""
     try:
-        return await turn.call_within(1.0, page.title)
+        return await turn.call_within(2.0, page.title)
     except (TimeoutError, DriverError) as error:
         if target is not None:
             return target.title

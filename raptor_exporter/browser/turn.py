@@ -34,6 +34,10 @@ class Turn(abc.ABC):
         """Seconds until the operation has to be over; never negative."""
         return max(0.0, self._deadline - time.monotonic())
 
+    def extend(self, seconds: float) -> None:
+        """Have at least ``seconds`` left from now on."""
+        self._deadline = max(self._deadline, time.monotonic() + seconds)
+
     async def call(self, method: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method of Playwright's.
 
@@ -80,8 +84,18 @@ class Turn(abc.ABC):
         """Run a coroutine that waits for the network itself, not through Playwright."""
 
     @abc.abstractmethod
-    async def join(self, flights: Flights, key: object, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do something that must not be done twice at once, nor be torn in the middle."""
+    async def join(
+        self,
+        flights: Flights,
+        key: object,
+        start: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        limit: float | None = None,
+    ) -> T:
+        """Do something that must not be done twice at once, nor be torn in the middle.
+
+        ``limit`` (seconds) stands in for what is left of the operation's time.
+        """
 
 
 class Flights:
@@ -131,11 +145,18 @@ class AwaitingTurn(Turn):
         async with asyncio.timeout(self.left()):
             return await conversation
 
-    async def join(self, flights: Flights, key: object, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def join(
+        self,
+        flights: Flights,
+        key: object,
+        start: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        limit: float | None = None,
+    ) -> T:
         """Await the task that is under way, or start it."""
         flight = flights.join(key, start)
         try:
-            async with asyncio.timeout(self.left()):
+            async with asyncio.timeout(self.left() if limit is None else limit):
                 # Shielded: who is cancelled or out of time leaves it to the others, or to the cache.
                 return await asyncio.shield(flight)
         except asyncio.CancelledError as cancelled:
@@ -181,7 +202,14 @@ class BlockingTurn(Turn):
             raise failure[0]
         return outcome[0]
 
-    async def join(self, flights: Flights, key: object, start: Callable[[], Coroutine[Any, Any, T]]) -> T:  # noqa: ARG002  # see Turn
+    async def join(
+        self,
+        flights: Flights,  # noqa: ARG002  # see Turn
+        key: object,  # noqa: ARG002
+        start: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        limit: float | None = None,  # noqa: ARG002
+    ) -> T:
         """Do it: a blocked thread can't do a second thing."""
         return await start()
 

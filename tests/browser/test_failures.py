@@ -62,18 +62,16 @@ async def saved(manager, chromium, name="login"):
 
 
 def restoring(store, problem, **fields):
-    """One restore of a file with these fields by a manager of its own; its error and seconds."""
+    """One restore of a file with these fields by a manager of its own; its message."""
     write_session(store, "login", **fields)
 
     async def story():
         async with SessionManager(store) as manager:
-            started = time.monotonic()
-            error = await failing(manager, problem)
-            return error, time.monotonic() - started
+            return await failing(manager, problem)
 
-    error, seconds = asyncio.run(story())
+    error = asyncio.run(story())
     assert drivers() == []
-    return str(error), seconds
+    return str(error)
 
 
 # -- before a browser is asked -----------------------------------------------------------------------
@@ -130,7 +128,7 @@ def test_a_file_that_cannot_be_read_now_is_an_error(store):
 def test_a_session_that_is_not_chromiums_is_valid_and_restored_never(store, browser_type):
     with silent() as listener:
         url = f"ws://{listener.address}{SECRET}"
-        message, _ = restoring(store, "not_chromium", browser_type=browser_type, cdp_url=url)
+        message = restoring(store, "not_chromium", browser_type=browser_type, cdp_url=url)
     assert f"it is a session of {browser_type}, which has no CDP" in message
     assert SessionManager(store).validate_session("login")
 
@@ -138,7 +136,7 @@ def test_a_session_that_is_not_chromiums_is_valid_and_restored_never(store, brow
 def test_a_url_of_a_single_tab_is_refused_before_anybody_is_called(store):
     with answering(b"") as listener:
         url = f"ws://{listener.address}/devtools/page/ABC"
-        message, _ = restoring(store, "bad_cdp_url", cdp_url=url)
+        message = restoring(store, "bad_cdp_url", cdp_url=url)
         assert listener.requests == []
     assert f"names a single tab at {listener.address}" in message
     assert "ABC" not in message
@@ -149,15 +147,14 @@ def test_a_url_of_a_single_tab_is_refused_before_anybody_is_called(store):
 
 def test_a_dead_port(store):
     port = free_port()
-    message, _ = restoring(store, "dead", cdp_url=f"ws://127.0.0.1:{port}{SECRET}")
+    message = restoring(store, "dead", cdp_url=f"ws://127.0.0.1:{port}{SECRET}")
     assert f"its browser is gone: nothing listens at 127.0.0.1:{port} any more" in message
 
 
 def test_a_listener_that_never_answers(store):
     with silent() as listener:
-        message, seconds = restoring(store, "hung", cdp_url=f"ws://{listener.address}{SECRET}")
+        message = restoring(store, "hung", cdp_url=f"ws://{listener.address}{SECRET}")
     assert f"its browser at {listener.address} hangs" in message
-    assert seconds < 5
 
 
 @pytest.mark.parametrize(
@@ -173,9 +170,8 @@ def test_a_listener_that_never_answers(store):
 )
 def test_garbage(store, answer):
     with answering(answer) as listener:
-        message, seconds = restoring(store, "not_a_browser", cdp_url=f"ws://{listener.address}{SECRET}")
+        message = restoring(store, "not_a_browser", cdp_url=f"ws://{listener.address}{SECRET}")
     assert f"its browser is gone: what listens at {listener.address}" in message
-    assert seconds < 5
 
 
 def test_something_that_answers_like_the_browser_and_then_is_none(store):
@@ -186,14 +182,13 @@ def test_something_that_answers_like_the_browser_and_then_is_none(store):
             connection.sendall(http_answer("no", "500 Broken"))
 
     with answering(answer) as listener:
-        message, _ = restoring(store, "dropped", cdp_url=f"ws://{listener.address}{SECRET}")
+        message = restoring(store, "dropped", cdp_url=f"ws://{listener.address}{SECRET}")
     assert "broke off" in message
 
 
 def test_a_name_that_does_not_resolve(store):
-    message, seconds = restoring(store, "unreachable", cdp_url=f"ws://browser.invalid:9222{SECRET}")
+    message = restoring(store, "unreachable", cdp_url=f"ws://browser.invalid:9222{SECRET}")
     assert "can't be reached: the name browser.invalid" in message
-    assert seconds < 5
 
 
 # -- real browsers -----------------------------------------------------------------------------------
@@ -220,9 +215,7 @@ def test_a_frozen_browser_with_a_cold_and_with_a_warm_connection_and_back_again(
             page = await manager.restore_session("login")
             chromium.stop()
             for each in (manager, cold):
-                started = time.monotonic()
                 assert "hangs" in str(await failing(each, "hung"))
-                assert time.monotonic() - started < 5
             chromium.cont()
             assert await manager.restore_session("login") is page
 
@@ -284,10 +277,8 @@ def test_a_blocked_tab_fails_the_restore_of_a_cold_manager(store, script):
         async with SessionManager(store) as manager:
             await saved(manager, chromium)
             await block(chromium, script, chromium.open_tab()["id"])
-            started = time.monotonic()
             error = await failing(manager, "blocked")
             assert "blocked by a busy script or an open dialog" in str(error)
-            assert time.monotonic() - started < 5
 
     with running_chromium() as chromium:
         asyncio.run(story(chromium))
