@@ -62,9 +62,9 @@ def test_prometheus_finds_its_rules_and_targets_where_compose_mounts_them():
             assert entry["targets"]
 
 
-def test_the_final_stages_run_nothing_as_a_numeric_user():
+def test_the_agents_final_stages_need_no_shell_and_have_a_numeric_user():
     text = (DOCKER / "Dockerfile").read_text()
-    final = text[text.index("FROM ${BASE} AS base") :]
+    final = text[text.index("FROM ${BASE} AS base") : text.index("FROM base AS playwright")]
     assert "RUN" not in final
     assert re.search(r"^USER (?!0)\d+:(?!0)\d+$", final, flags=re.MULTILINE)
     assert re.search(r'^ENTRYPOINT \["', final, flags=re.MULTILINE)
