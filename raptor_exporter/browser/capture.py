@@ -36,7 +36,7 @@ async def capture(turn: Turn, page: Page, cdp_url: str | None) -> Captured:
     """
     if cdp_url is not None:
         check_url(cdp_url)
-    browser = _browser_of(page)
+    browser = _browser_of(turn, page)
     browser_type = browser.browser_type.name
     try:
         if browser_type != "chromium":
@@ -52,7 +52,11 @@ async def capture(turn: Turn, page: Page, cdp_url: str | None) -> Captured:
         raise BrowserProblem(Trouble.HUNG, "the browser did not answer in time: is it frozen?") from error
 
 
-def _browser_of(page: Page) -> Browser:
+def _browser_of(turn: Turn, page: Page) -> Browser:
+    if type(page).__module__.startswith(turn.other_api):
+        raise BrowserProblem(
+            Trouble.NOT_A_PAGE, f"the page is one of {turn.other_api}: use {turn.other_manager} for it"
+        )
     if not all(hasattr(page, name) for name in ("context", "url", "title", "is_closed")):
         raise BrowserProblem(
             Trouble.NOT_A_PAGE, f"what was given is not a Playwright page but {type(page).__name__}"

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, ParamSpec, TypeVar, cast
 
 from raptor_exporter.browser.problem import BrowserProblem, DriverError, Trouble
 from raptor_exporter.redact import redact
@@ -25,7 +25,15 @@ T = TypeVar("T")
 
 
 class Turn(abc.ABC):
-    """One operation with its time limit: every wait in it ends by then with a ``TimeoutError``."""
+    """One operation with its time limit: every wait in it ends by then with a ``TimeoutError``.
+
+    Attributes:
+        other_api: the Playwright package whose pages this turn can't drive.
+        other_manager: the manager that can.
+    """
+
+    other_api: ClassVar[str]
+    other_manager: ClassVar[str]
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
@@ -131,6 +139,9 @@ class Flights:
 class AwaitingTurn(Turn):
     """A turn in an event loop."""
 
+    other_api = "playwright.sync_api"
+    other_manager = "SyncSessionManager"
+
     async def _call(self, seconds: float | None, method: Callable[[], Awaitable[T]]) -> T:
         async with asyncio.timeout(seconds):
             return await method()
@@ -170,6 +181,9 @@ class AwaitingTurn(Turn):
 
 class BlockingTurn(Turn):
     """A turn in a thread that uses Playwright's synchronous API."""
+
+    other_api = "playwright.async_api"
+    other_manager = "SessionManager"
 
     async def _call(self, seconds: float | None, method: Callable[[], Awaitable[T]]) -> T:
         with _cancelled_after(seconds):
