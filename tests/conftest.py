@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from support.command import Command
+from support.mounts import Mounts
 
 from raptor_exporter.stores.files import FileStore
 
@@ -38,3 +42,20 @@ def command(capfd, monkeypatch, tmp_path):
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     return Command(capfd)
+
+
+@pytest.fixture
+def mounts(tmp_path):
+    """File systems of any size, for tests marked ``needs_root``."""
+    made = Mounts(tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def open_dir():
+    """A directory that other users can reach: those of ``tmp_path`` are private."""
+    path = Path(tempfile.mkdtemp(prefix="raptor-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)

@@ -183,7 +183,12 @@ class Trash:
     def _give_way(self, directory: int) -> bool:
         """Empty the oldest run that can be, on a full disk. Whether that freed anything."""
         with contextlib.suppress(OSError), self._folder(directory) as trash:
-            for run in runs.held(trash, runs.names(trash)):
+            sealed = [
+                (run.manifest.header.at, run.run)
+                for run in runs.held(trash, runs.names(trash))
+                if run.manifest is not None and run.manifest.sealed
+            ]
+            for run in runs.held(trash, [name for _, name in sorted(sealed)]):
                 done = self._empty_run(directory, trash, run, lambda _run, _name, _at: True)
                 if done.sessions:
                     logger.warning(
