@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from prometheus_client.exposition import generate_latest as generate_text
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import CollectorRegistry
+from prometheus_client.samples import Sample
 
 from raptor_exporter.web.negotiate import OPENMETRICS, TEXT, Format
 from raptor_exporter.web.view import Collector
@@ -18,36 +20,58 @@ logger = logging.getLogger(__name__)
 _EOF = b"# EOF\n"
 
 
+class _Written(NamedTuple):
+    """A family as it was when it was last written, and what was written."""
+
+    documentation: str
+    kind: str
+    samples: tuple[Sample, ...]
+    text: bytes
+
+
 class Exposition:
-    """Writes what collectors say. One that raises blanks only itself, is logged and counted."""
+    """Writes what collectors say. One that raises blanks only itself, is logged and counted.
+
+    Most families are the same from scrape to scrape. Comparing them is many times faster than writing
+    them, so each is written anew only when it has changed.
+    """
 
     def __init__(self, collectors: Callable[[], Sequence[Collector]]) -> None:
         self._collectors = collectors
         self._errors: dict[str, int] = {}
+        self._written: dict[tuple[Format, str], _Written] = {}
 
     def render(self, fmt: Format = TEXT) -> bytes:
         """The exposition in one format."""
-        generate = generate_openmetrics if fmt is OPENMETRICS else generate_text
-        parts = []
-        collectors = self._collectors()
-        for collector in collectors:
+        parts: list[bytes] = []
+        for collector in self._collectors():
             name = type(collector).__name__
             errors = self._errors.setdefault(name, 0)
             try:
-                # Rendered one by one: a sample that can't be written fails only here, too.
-                parts.append(generate(_One(collector.collect())).removesuffix(_EOF))
+                # Everything is written before any of it counts: no collector is there by half.
+                parts += [self._write(fmt, family) for family in collector.collect()]
             except Exception:  # the one error boundary of a collector
                 logger.exception("a collector failed, its metrics are missing", extra={"collector": name})
                 self._errors[name] = errors + 1
-        parts.append(generate(_One([self._error_counts()])).removesuffix(_EOF))
+        parts.append(self._write(fmt, self._error_counts()))
         if fmt is OPENMETRICS:
             parts.append(_EOF)
         return b"".join(parts)
 
+    def _write(self, fmt: Format, family: Metric) -> bytes:
+        before = self._written.get((fmt, family.name))
+        samples = tuple(family.samples)
+        if before is not None and before[:3] == (family.documentation, family.type, samples):
+            return before.text
+        generate = generate_openmetrics if fmt is OPENMETRICS else generate_text
+        text = generate(_One(family)).removesuffix(_EOF)
+        self._written[fmt, family.name] = _Written(family.documentation, family.type, samples, text)
+        return text
+
     def _error_counts(self) -> Metric:
         family = CounterMetricFamily(
             "raptor_exporter_collector_errors",
-            "Collectors that failed while metrics were gathered; theirs are missing from the exposition",
+            "Collectors that failed while metrics were gathered; theirs are missing from the exposition.",
             labels=["collector"],
         )
         for name, count in sorted(self._errors.items()):
@@ -56,12 +80,12 @@ class Exposition:
 
 
 class _One(CollectorRegistry):
-    """The families of one collector, gathered before the first of them is written."""
+    """A registry of a single family."""
 
-    def __init__(self, families: Iterable[Metric]) -> None:
+    def __init__(self, family: Metric) -> None:
         super().__init__()
-        self._families = list(families)
+        self._family = family
 
     def collect(self) -> Iterable[Metric]:
-        """The families."""
-        return self._families
+        """The family."""
+        return (self._family,)

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _GZIP_LEVEL = 4  # a third of the time of the default, a tenth more bytes
 _GZIP_FROM = 1024
 _CHUNK = 64 * 1024
+_INLINE_SECONDS = 0.005  # a scrape so short that it may hold up the loop
 
 
 class _Asked(NamedTuple):
@@ -60,7 +61,9 @@ class Pages:
         self._reload_web_config = reload_web_config
         self._reloading = asyncio.Lock()
         self._exposition = Exposition(lambda: view.collectors)
-        self._metrics: Shared[tuple[Format, str]] = Shared(self._write_metrics, executor)
+        self._metrics: Shared[tuple[Format, str]] = Shared(
+            self._write_metrics, executor, inline_below=_INLINE_SECONDS
+        )
         self._documents: Shared[_Asked] = Shared(self._write_document, executor)
         self._page = StatusPage()
         self._assets = load_assets()

@@ -22,7 +22,7 @@ from raptor_exporter.web.view import AgentView
 
 logger = logging.getLogger(__name__)
 
-_GRACE = 2  # seconds for requests in the works when the server ends
+_GRACE = 1  # second for requests in the works when the server ends
 
 
 class HttpServer:
