@@ -9,13 +9,14 @@ from enum import Enum, auto
 
 from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.resolver import Resolver
 
 _YAML = "tag:yaml.org,2002:"
 _MAX_SHOWN = 60
 
 # YAML 1.1 reads 010 as 8, 1:30 as 90 and 1_0 as 10: only what everybody reads alike is a number here.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)?\.?[0-9]*(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
+_DECIMAL = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
 
 
 class Kind(Enum):
@@ -31,8 +32,6 @@ class Kind(Enum):
     OTHER = auto()
 
 
-# Tags that YAML gives to unquoted words by their look.
-_WORDS = frozenset({"int", "float", "bool", "null", "timestamp", "value", "merge"})
 _SCALARS = {"str": Kind.TEXT, "bool": Kind.BOOLEAN, "null": Kind.NULL}
 
 
@@ -56,13 +55,17 @@ def show(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in quoted)
 
 
+def _bare(node: Node) -> str:
+    return show(node.value)[1:-1]
+
+
 def describe(node: Node) -> str:
     """What a value is, for a message that begins with "is"."""
     return _DESCRIPTIONS[kind(node)](node)
 
 
 def _describe_null(node: Node) -> str:
-    return f"{node.value}, to YAML no value" if node.value else "empty"
+    return f"{_bare(node)}, to YAML no value" if node.value else "empty"
 
 
 def _describe_boolean(node: Node) -> str:
@@ -70,7 +73,7 @@ def _describe_boolean(node: Node) -> str:
     if meaning is None:
         return f"{show(node.value)} with the tag !!bool"
     word = "true" if meaning else "false"
-    return f"the boolean {word}" if node.value == word else f"{node.value}, to YAML the boolean {word}"
+    return f"the boolean {word}" if node.value == word else f"{_bare(node)}, to YAML the boolean {word}"
 
 
 def _describe_other(node: Node) -> str:
@@ -78,7 +81,7 @@ def _describe_other(node: Node) -> str:
     if not _is_plain_word(node):
         name = "!!" + tag if node.tag.startswith(_YAML) else tag
         return f"tagged {show(name)[1:-1]}"
-    word = show(node.value)[1:-1]
+    word = _bare(node)
     if tag == "timestamp":
         return f"{word}, to YAML a date"
     if tag in ("int", "float"):
@@ -99,8 +102,13 @@ def _yaml_number(node: Node, tag: str) -> str:
 
 def _is_plain_word(node: Node) -> bool:
     """Whether YAML alone, not its author, made something else than text of an unquoted word."""
-    tag = node.tag.removeprefix(_YAML) if node.tag.startswith(_YAML) else ""
-    return isinstance(node, ScalarNode) and not node.style and tag in _WORDS
+    return isinstance(node, ScalarNode) and not node.style and _resolve(node.value) == node.tag
+
+
+def _resolve(word: str) -> str:
+    """The tag that YAML 1.1 gives to an unquoted word."""
+    resolver = Resolver()
+    return str(resolver.resolve(ScalarNode, word, (True, False)))  # type: ignore[no-untyped-call]
 
 
 _DESCRIPTIONS: Mapping[Kind, Callable[[Node], str]] = {
@@ -117,6 +125,6 @@ _DESCRIPTIONS: Mapping[Kind, Callable[[Node], str]] = {
 
 def quoted_hint(node: Node) -> str:
     """How to write a plain word as the text that it was meant to be; empty where that is no remedy."""
-    if _is_plain_word(node) and node.value:
+    if _is_plain_word(node) and node.value and kind(node) is not Kind.TEXT:
         return f" (in quotes it is text: {show(node.value)})"
     return ""
