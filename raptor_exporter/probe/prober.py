@@ -85,7 +85,7 @@ async def probe_endpoints(
     context = None
     if any(target.tls_name is not None for target in calls):
         # Unverified, an impostor's "another browser" would get sessions deleted.
-        context = ssl.create_default_context()
+        context = await asyncio.to_thread(ssl.create_default_context)  # reads all certificates
 
     async def call(target: Target) -> Answer:
         return await ask(target, timeout, context)
