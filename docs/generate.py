@@ -16,7 +16,7 @@ import click
 from prometheus_client.core import Metric
 
 from raptor_exporter.cleanup.plan import plan
-from raptor_exporter.cleanup.policy import BUILT_IN, EndpointState, Probed
+from raptor_exporter.cleanup.policy import BUILT_IN, EndpointState
 from raptor_exporter.cli import cli
 from raptor_exporter.config.schema import json_schema
 from raptor_exporter.config.shapes import Either, Fields, Items, Key, Probing, Shape, Table
@@ -139,7 +139,7 @@ def families() -> Iterator[Metric]:
     figures = PolicyFigures(last_run=1.0, last_success=1.0)
     yield from SessionCollector(lambda: snapshot).collect()
     yield from StoreCollector(StoreFigures(last_refresh=1.0), lambda: True, lambda: True).collect()
-    yield from ProbeCollector(lambda: {browser: Probed(EndpointState.REACHABLE)}, Durations()).collect()
+    yield from ProbeCollector(lambda: {EndpointState.REACHABLE: 1}, Durations()).collect()
     yield from PlanCollector(lambda: policies, lambda: decided).collect()
     yield from RunCollector(
         lambda: policies, lambda: {p.name: figures for p in policies}, lambda _: 1.0

@@ -23,7 +23,7 @@ from raptor_exporter.cleanup.clock import ClockGuard, boot_time
 from raptor_exporter.cleanup.execute import Report, run_entry
 from raptor_exporter.cleanup.match import Probes
 from raptor_exporter.cleanup.plan import Plan
-from raptor_exporter.cleanup.policy import Policy, metadata_keys
+from raptor_exporter.cleanup.policy import EndpointState, Policy, metadata_keys
 from raptor_exporter.config import Config
 from raptor_exporter.exceptions import StoreError
 from raptor_exporter.metrics.cleanup import PlanCollector, RunCollector
@@ -248,6 +248,9 @@ class Agent:
     def _is_up(self) -> bool:
         return self._refresher.is_up(self.config.store.refresh_interval)
 
+    def _probed_sessions(self) -> Mapping[EndpointState, int] | None:
+        return self._prober.sessions if self._prober.configured else None
+
     def _policies(self) -> Sequence[Policy]:
         return self.config.rules.policies
 
@@ -259,7 +262,7 @@ class Agent:
         return (
             SessionCollector(lambda: self._refresher.snapshot),
             StoreCollector(self._refresher.figures, self._is_up, lambda: self._refresher.access.writable),
-            ProbeCollector(lambda: self.probes if self._prober.configured else None, self._prober.durations),
+            ProbeCollector(self._probed_sessions, self._prober.durations),
             PlanCollector(self._policies, lambda: self._refresher.plan),
             RunCollector(self._policies, lambda: self._cleaner.figures, self._next_run),
             ConfigCollector(lambda: not self._reloader.errors, lambda: self._reloader.loaded_at),

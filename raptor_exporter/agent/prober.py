@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from raptor_exporter.cleanup.match import Probes
+from raptor_exporter.cleanup.policy import EndpointState
 from raptor_exporter.config import ProbeConfig
 from raptor_exporter.metrics.histogram import Durations
 from raptor_exporter.probe import ProbeHistory, probe_endpoints
@@ -21,6 +23,7 @@ class Prober:
 
     Attributes:
         probes: by endpoint; None before the first full probe, and where nothing is probed.
+        sessions: how many sessions the last full probe found in each state.
     """
 
     def __init__(self, snapshot: Callable[[], Snapshot | None]) -> None:
@@ -30,6 +33,7 @@ class Prober:
         self._changed = asyncio.Event()
         self.durations = Durations()
         self.probes: Probes | None = None
+        self.sessions: Counter[EndpointState] = Counter()
 
     @property
     def configured(self) -> bool:
@@ -42,6 +46,7 @@ class Prober:
             self._config = config
             if config is None:
                 self._history, self.probes = ProbeHistory(), None
+                self.sessions = Counter()
             self._changed.set()
 
     async def loop(self, after_probe: Callable[[], None]) -> None:
@@ -68,7 +73,8 @@ class Prober:
         if snapshot is None or not snapshot.wanted.endpoints:
             return False  # the snapshot with whole endpoints is still to come
         started, at = time.monotonic(), time.time()
-        endpoints = {r.endpoint for r in snapshot.records.values() if r.endpoint is not None}
+        # As many as there are sessions: each counts, also where they share a browser.
+        endpoints = Counter(r.endpoint for r in snapshot.records.values() if r.endpoint is not None)
         results = await probe_endpoints(
             endpoints,
             timeout=config.timeout,
@@ -78,5 +84,8 @@ class Prober:
         if config is not self._config:
             return False  # a reload came meanwhile; what was found may not be asked for any more
         self.probes = self._history.record(results, at)
+        self.sessions = Counter()
+        for endpoint, sessions in endpoints.items():
+            self.sessions[results[endpoint].state] += sessions
         self.durations.observe(time.monotonic() - started)
         return True

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from raptor_exporter.cleanup.match import Probes
 from raptor_exporter.cleanup.policy import EndpointState
 from raptor_exporter.metrics.histogram import Durations
 
@@ -15,23 +13,24 @@ from raptor_exporter.metrics.histogram import Durations
 class ProbeCollector:
     """What the last probe found. Nothing where endpoints are not probed."""
 
-    def __init__(self, probes: Callable[[], Probes | None], durations: Durations) -> None:
-        self._probes = probes
+    def __init__(
+        self, sessions: Callable[[], Mapping[EndpointState, int] | None], durations: Durations
+    ) -> None:
+        self._sessions = sessions
         self._durations = durations
 
     def collect(self) -> Iterable[Metric]:
         """Fresh families, at 0 before the first probe."""
-        probes = self._probes()
-        if probes is None:
+        counts = self._sessions()
+        if counts is None:
             return
-        counts = Counter(known.state for known in probes.values())
         endpoints = GaugeMetricFamily(
             "raptor_session_endpoints",
-            "Browsers of sessions by the result of the last probe.",
+            "Sessions by what the last probe found of their browsers.",
             labels=["result"],
         )
         for state in EndpointState:
-            endpoints.add_metric([str(state)], counts[state])
+            endpoints.add_metric([str(state)], counts.get(state, 0))
         yield endpoints
         yield HistogramMetricFamily(
             "raptor_probe_duration_seconds",
