@@ -64,6 +64,7 @@ def locked(store: int, permissions: Permissions, place: str) -> Iterator[None]:
         posix.opened(LOCK, flags, permissions.file, dir_fd=home) as fd,
     ):
         posix.require_regular(fd, LOCK)
+        posix.give_to_heir(fd, home)
         set_mode(fd, permissions.file)
         with posix.flocked(fd, place):
             yield
@@ -79,7 +80,9 @@ def write_temporary(folder_fd: int, data: bytes, mode: int, owner: tuple[int, in
     with posix.opened(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, dir_fd=folder_fd) as fd:
         try:
             posix.write_all(fd, data)
-            if owner is not None:
+            if owner is None:
+                posix.give_to_heir(fd, folder_fd)
+            else:
                 status = os.fstat(fd)
                 if (status.st_uid, status.st_gid) != owner:
                     os.fchown(fd, *owner)

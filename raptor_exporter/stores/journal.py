@@ -41,6 +41,7 @@ class Journal:
                 posix.opened(NAME, flags, store.permissions.file, dir_fd=folder) as fd,
             ):
                 posix.require_regular(fd, NAME)
+                posix.give_to_heir(fd, folder)
                 home.set_mode(fd, store.permissions.file)
                 size = os.fstat(fd).st_size
                 if size and os.pread(fd, 1, size - 1) != b"\n":

@@ -48,9 +48,27 @@ def subdirectory(parent: int, name: str, mode: int, *, create: bool) -> int:
     with contextlib.suppress(FileExistsError):  # another process was faster
         os.mkdir(name, 0o700, dir_fd=parent)
     fd = os.open(name, flags, dir_fd=parent)
+    give_to_heir(fd, parent)
     if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
         os.fchmod(fd, mode)  # past the umask, and with setgid for a shared group
     return fd
+
+
+def _heir(directory: int) -> tuple[int, int] | None:
+    """To whom a new file in a directory should belong, where that is not whoever makes it.
+
+    What root makes in another user's store would be closed to its owner.
+    """
+    status = os.fstat(directory)
+    return (status.st_uid, status.st_gid) if os.geteuid() == 0 != status.st_uid else None
+
+
+def give_to_heir(fd: int, directory: int) -> None:
+    """Let a file of ours belong to whom its directory belongs."""
+    owner = _heir(directory)
+    if owner is not None and os.fstat(fd).st_uid == 0:
+        with contextlib.suppress(PermissionError):  # root without its capabilities, as in a pod
+            os.fchown(fd, *owner)
 
 
 def rename_noreplace(source: str, target: str, source_fd: int, target_fd: int) -> None:

@@ -156,6 +156,7 @@ class Trash:
                 flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 fd = os.open(manifest.FILE, flags, permissions.file, dir_fd=folder)
                 opened.callback(os.close, fd)
+                posix.give_to_heir(fd, folder)
                 home.set_mode(fd, permissions.file)
                 posix.try_flock(fd)
                 posix.append(fd, plan)
