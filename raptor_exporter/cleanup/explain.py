@@ -45,7 +45,7 @@ def explain(store: FileStore, plan: Plan, name: str) -> Explanation | None:
         text = f"kept: {decision.detail}"
     elif decision.action == DELETE:
         policy_plan = plan.of(decision.policy)
-        text = f"goes with the next run of {decision.policy}: {decision.detail}"
+        text = f"goes with the next run of {decision.policy} ({decision.reason}): {decision.detail}"
         if policy_plan.policy.mode is Mode.PLAN:
             text += "; the policy is in mode plan, so nothing is deleted"
         if policy_plan.breach is not None:
