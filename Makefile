@@ -6,7 +6,7 @@ ADDRESS ?= 127.0.0.1:19222
 
 # What the tests use of Debian, as command:package.
 TEST_TOOLS := chromium:chromium prometheus:prometheus promtool:prometheus \
-	prometheus-alertmanager:prometheus-alertmanager curl:curl strace:strace setpriv:util-linux
+	prometheus-alertmanager:prometheus-alertmanager curl:curl openssl:openssl strace:strace setpriv:util-linux
 
 .DELETE_ON_ERROR:
 .PHONY: run test check e2e clean help
