@@ -29,7 +29,7 @@ def plan(app: App, policies: tuple[str, ...], output: str, *, at: float | None) 
     now = time.time() if at is None else at
     decided = look(app.store, app.config.rules, ask=asker(app.config), now=now)
     if output == "json":
-        _print_json(decided, names, everything=not policies)
+        _print_json(decided, names)
     else:
         _print_table(decided, names)
     for name in names:
@@ -38,7 +38,7 @@ def plan(app: App, policies: tuple[str, ...], output: str, *, at: float | None) 
             click.echo(f"{name}: a run would be refused by {breach.message}", err=True)
 
 
-def _print_json(decided: Plan, names: list[str], *, everything: bool) -> None:
+def _print_json(decided: Plan, names: list[str]) -> None:
     import json
 
     from raptor_exporter.session import format_timestamp
@@ -48,7 +48,7 @@ def _print_json(decided: Plan, names: list[str], *, everything: bool) -> None:
             {
                 "now": format_timestamp(decided.now),
                 "policies": [_policy(decided, name) for name in names],
-                "decisions": [d._asdict() for d in decided.decisions() if everything or d.policy in names],
+                "decisions": [d._asdict() for d in decided.decisions()],
             },
             indent=2,
         )
