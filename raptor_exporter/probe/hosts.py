@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -13,6 +14,8 @@ Resolver = Callable[[str], Awaitable[Sequence[str]]]
 
 LOOPBACK = ("127.0.0.1", "::1")  # a browser listens on either; the second only if the first was taken
 MAX_LOOKUPS = 32
+
+_NAME = re.compile(rb"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 _lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
 
@@ -53,7 +56,8 @@ async def addresses_of(host: str, resolve: Resolver) -> tuple[str, ...]:
         # Not even a poisoned hosts file leads these names off this machine (RFC 6761).
         return LOOPBACK
     try:
-        host.encode("idna")
+        if not _NAME.fullmatch(host.encode("idna")):
+            raise OSError("no name that DNS could hold")  # and that no header or certificate may
         # One lookup, one address: what is judged here is what gets called, whatever DNS says next.
         address = next(iter(await resolve(host)), None)
         ip = ipaddress.ip_address(address or "")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from support.waiting import eventually
 
-from raptor_exporter.probe import hosts
+from raptor_exporter.probe import ProbeKind, hosts, probe_endpoint
 from raptor_exporter.probe.hosts import MAX_LOOKUPS, addresses_of, literal_address, resolve_host
+from raptor_exporter.session import parse_endpoint
 
 
 @pytest.fixture
@@ -88,6 +92,30 @@ def test_a_name_that_does_not_exist_is_an_oserror():
 )
 def test_only_the_common_spelling_of_an_address_is_one(host, address):
     assert literal_address(host) == address
+
+
+_HOSTS = st.one_of(
+    st.text(min_size=1, max_size=30),
+    st.from_regex(r"[A-Za-z0-9._%*\\\x00-\x1f-]{1,20}", fullmatch=True),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(scheme=st.sampled_from(["ws", "wss", "http", "https"]), host=_HOSTS, path=st.text(max_size=20))
+def test_no_url_in_a_session_file_breaks_a_probe(scheme, host, path):
+    """Whatever the URL, there is a verdict, and no host is called that is not listed."""
+    endpoint = parse_endpoint(f"{scheme}://{host}:9/{path}")
+    assume(endpoint is not None)
+
+    async def resolve(name):
+        assert re.fullmatch(r"[^\x00-\x20]+", name)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    assume(literal_address(endpoint.host) is None)  # addresses would be called for real
+    assume(not endpoint.host.endswith("localhost"))
+    for allowed, kind in ((None, ProbeKind.NOT_RESOLVED), (("127.0.0.1",), ProbeKind.NOT_ALLOWED)):
+        result = asyncio.run(probe_endpoint(endpoint, allowed_hosts=allowed, resolve=resolve))
+        assert result.kind is kind
 
 
 @pytest.mark.parametrize("host", ["localhost", "app.localhost"])
