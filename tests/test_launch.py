@@ -15,8 +15,7 @@ import pytest
 from support.waiting import eventually
 
 from raptor_exporter import executable as executable_module
-from raptor_exporter import launch as launch_module
-from raptor_exporter import processes
+from raptor_exporter import processes, starting
 from raptor_exporter.exceptions import SessionException
 from raptor_exporter.executable import find_executable
 from raptor_exporter.launch import LaunchedBrowser, launch_browser
@@ -204,7 +203,7 @@ class TestFailures:
         )
 
     def test_one_that_never_listens_is_killed_with_its_children(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(launch_module, "START_SECONDS", 1.0)
+        monkeypatch.setattr(starting, "START_SECONDS", 1.0)
         hanging = program(tmp_path, f"sleep 600 & echo $! > {tmp_path}/child; echo waiting >&2; wait")
         assert self.fails(executable=hanging) == (
             "the browser did not say where it listens within 1s; its last words: waiting"
@@ -271,6 +270,7 @@ def test_a_script_that_ignores_its_children_can_launch_and_hears_of_a_crash(no_c
 def test_a_wrapper_that_stays_is_not_mistaken_for_the_browser(launch, tmp_path):
     wrapper = program(tmp_path, f'{CHROMIUM} "$@"\nexit $?')
     browser = launch(executable=wrapper)
+    assert browser.pid != browser._child
     assert browser.pid in processes.listeners("127.0.0.1", parse_endpoint(browser.cdp_url).port)
 
 
