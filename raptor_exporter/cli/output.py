@@ -57,7 +57,7 @@ def emit_object(value: Row, output: str, lines: Iterable[tuple[str, str]]) -> No
     if output == "json":
         click.echo(json.dumps(value, indent=2))
         return
-    pairs = [(label, printable(text)) for label, text in lines]
+    pairs = [(printable(label), printable(text)) for label, text in lines]
     width = max((len(label) for label, _ in pairs), default=0)
     for label, text in pairs:
         click.echo(f"{label:<{width}}  {text}".rstrip())

@@ -25,13 +25,12 @@ def restore(app: App, name: str, output: str) -> None:
     import asyncio
 
     from raptor_exporter.cli.output import emit_object
-    from raptor_exporter.cli.telling import tell_failures_once
+    from raptor_exporter.cli.telling import failures_told_once
     from raptor_exporter.manager import SessionManager
     from raptor_exporter.redact import redact, redact_page_url
 
     if app.store.find(name) is None:
         raise click.ClickException(f"there is no session {name!r} in {app.store.place}")
-    tell_failures_once()
     manager = SessionManager.of_store(app.store)
 
     async def work() -> tuple[str, str]:
@@ -39,6 +38,7 @@ def restore(app: App, name: str, output: str) -> None:
             page = await manager.restore_session(name)
             return await page.title(), page.url
 
-    title, url = asyncio.run(work())
+    with failures_told_once():
+        title, url = asyncio.run(work())
     shown = {"name": name, "title": redact(title), "url": redact_page_url(url)}
     emit_object(shown, output, [("Title", shown["title"]), ("URL", shown["url"])])

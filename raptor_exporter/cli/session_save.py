@@ -41,13 +41,12 @@ def save(app: App, name: str, cdp_url: str) -> None:
     import asyncio
 
     from raptor_exporter.cli.output import printable
-    from raptor_exporter.cli.telling import tell_failures_once
+    from raptor_exporter.cli.telling import failures_told_once
     from raptor_exporter.manager import SessionManager
     from raptor_exporter.names import safe_name
-    from raptor_exporter.session import SessionInfo
+    from raptor_exporter.session import SessionInfo, parse_endpoint
 
     safe_name(name)
-    tell_failures_once()
     manager = SessionManager.of_store(app.store)
 
     async def work() -> SessionInfo:
@@ -55,5 +54,7 @@ def save(app: App, name: str, cdp_url: str) -> None:
             page = await manager.open_browser(cdp_url)
             return await manager.save_session(page, name, cdp_url=cdp_url)
 
-    info = asyncio.run(work())
-    click.echo(f"{printable(name)} saved: {printable(str(info.metadata['page_title']))}")
+    with failures_told_once():
+        info = asyncio.run(work())
+    endpoint = parse_endpoint(info.cdp_url)
+    click.echo(f"{printable(name)} saved" + (f", at {endpoint.address}" if endpoint is not None else ""))
