@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from raptor_exporter.web.access import Access
+from raptor_exporter.web.access import OPEN_PATHS, Access
 from raptor_exporter.web.config import RateLimit, WebConfig
 from raptor_exporter.web.routes import Pages
 
@@ -90,7 +90,8 @@ class Front:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 {"Connection": "close"},
             )
-        if rate is not None and not self._bucket.take(rate):
+        # A liveness probe that is turned away would have a busy agent restarted.
+        if rate is not None and scope["path"] not in OPEN_PATHS and not self._bucket.take(rate):
             return PlainTextResponse("Too many requests.\n", HTTPStatus.TOO_MANY_REQUESTS)
         refusal = await self._access.refusal(scope["method"], scope["path"], headers)
         if refusal is None:

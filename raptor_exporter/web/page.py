@@ -15,6 +15,7 @@ from raptor_exporter.web.view import AgentView
 
 FIRST_ROWS: Final = 100  # of the sessions table, for those without scripts; the script brings the others
 _HOUR = 3_600
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters by their kind, and nothing to see
 
 
 class StatusPage:
@@ -94,4 +95,12 @@ def count(number: int | None) -> str:
 
 def visible(text: str) -> Markup:
     """A text in which characters that hide, reorder or break what follows are shown by their numbers."""
-    return escape("".join(c if c == " " or c.isprintable() else f"\\u{ord(c):04x}" for c in text))
+    last = len(text) - 1
+    return escape(
+        "".join(
+            c
+            if c.isprintable() and c not in _FILLERS and (c != " " or 0 < place < last)
+            else f"\\u{ord(c):04x}"
+            for place, c in enumerate(text)
+        )
+    )

@@ -109,7 +109,7 @@ def _endpoints(endpoints: dict[str, int] | None) -> dict[str, Any]:
     return {
         "kind": "calm",
         "figure": f"{endpoints['reachable']:,}",
-        "note": f"reachable · {endpoints['unreachable']:,} unreachable · {endpoints['unknown']:,} unknown",
+        "note": f"reachable, {endpoints['unreachable']:,} unreachable, {endpoints['unknown']:,} unknown",
         "bars": bars,
         "height": 8,
         "ends": None,

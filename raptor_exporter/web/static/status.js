@@ -51,9 +51,9 @@ function size(bytes) {
 const count = (number) => number.toLocaleString("en-US");
 
 // Characters that hide, reorder or break what follows are shown by their numbers.
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]/gu;
-const visible = (text) =>
-  text.replace(HIDDEN, (c) => "\\u" + c.codePointAt(0).toString(16).padStart(4, "0"));
+const HIDDEN = /[\p{C}\p{Zl}\p{Zp}\u115f\u1160\u3164\uffa0]|(?! )\p{Zs}/gu;
+const number = (c) => "\\u" + c.codePointAt(0).toString(16).padStart(4, "0");
+const visible = (text) => text.replace(HIDDEN, number).replace(/^ | $/g, number);
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -93,7 +93,8 @@ function prepare(session) {
 
 const fits = {
   all: () => true,
-  delete: (s) => s.action === "delete",
+  going: (s) => fateRank(s) === 0,
+  would: (s) => fateRank(s) === 1,
   invalid: (s) => s.state === "invalid",
   unreadable: (s) => s.state === "unreadable",
   unreachable: (s) => s.endpoint === "unreachable",
