@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import Counter
 
@@ -68,7 +69,7 @@ def test_a_killed_browser_is_unreachable_and_so_is_it_after_another_took_its_por
         assert probe(second.http_url).kind is ProbeKind.ALIVE
 
 
-def test_a_thousand_sessions_get_no_false_verdict_in_one_pass(record_property):
+def test_a_thousand_sessions_get_no_false_verdict_in_one_pass():
     """1,000 sessions on 3 browsers, 200 dead ports, 5 hung ones, and 50 that a new browser replaced."""
     with contextlib.ExitStack() as stack:
         browsers = [stack.enter_context(running_chromium()) for _ in range(3)]
@@ -91,7 +92,7 @@ def test_a_thousand_sessions_get_no_false_verdict_in_one_pass(record_property):
 
         started = time.perf_counter()
         results = asyncio.run(probe_endpoints([endpoint for _, endpoint in expected], allowed_hosts=LOCAL))
-        record_property("seconds", round(time.perf_counter() - started, 3))
+        logging.getLogger(__name__).info("one pass took %.3f s", time.perf_counter() - started)
 
     verdicts = {key: results[key[1]].kind for key in expected}
     assert verdicts == expected
