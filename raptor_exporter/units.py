@@ -11,7 +11,8 @@ _SECONDS = (31_536_000.0, 604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
 _UNITS = ("y", "w", "d", "h", "m", "s", "ms")
 _MAX_SECONDS = 1_000 * _SECONDS[0]  # past this no date can be computed any more
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:([kMGTPE])(i)?|(K)i)?(B)?", re.ASCII)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:[eE](\d{1,2})|(?:([kMGTPE])(i)?|(K)i)?B?)", re.ASCII)
+_MAX_EXPONENT = 24
 _POWERS = {"k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 
 DURATION_FORM = "a duration such as 30s, 15m, 1h30m, 7d or 2w"
@@ -68,12 +69,16 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not {SIZE_FORM}")
-    number, prefix, binary, kibi, _ = match.groups()
+    number, exponent, prefix, binary, kibi = match.groups()
     power = _POWERS[prefix or kibi] if prefix or kibi else 0
-    base: int = 1024 if binary or kibi else 1000
+    factor: int = (1024 if binary or kibi else 1000) ** power
+    if exponent:
+        if int(exponent) > _MAX_EXPONENT:
+            raise ValueError(f"{text!r} is more than any disk holds")
+        factor = 10 ** int(exponent)
     whole, _, fraction = number.partition(".")
     # Whole arithmetic: a float would lose bytes of large sizes.
-    scaled: int = int(whole + fraction) * base**power
+    scaled: int = int(whole + fraction) * factor
     divisor: int = 10 ** len(fraction)
     scaled, rest = divmod(scaled, divisor)
     if rest:

@@ -195,7 +195,7 @@ class Size(Shape):
 
     def schema(self) -> dict[str, Any]:
         """A string or a number."""
-        text = r"^(?=.*[1-9])[0-9]+(?:\.[0-9]+)?(?:[kMGTPE]i?|Ki)?B?$"
+        text = r"^(?=.*[1-9])[0-9]+(?:\.[0-9]+)?(?:[eE][0-9]{1,2}|(?:[kMGTPE]i?|Ki)?B?)$"
         return {"anyOf": [{"type": "string", "pattern": text}, {"type": "integer", "minimum": 1}]}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 
 from raptor_exporter.cleanup.policy import (
     Cap,
@@ -48,6 +49,27 @@ def test_each_wrong_file_has_its_message_and_there_are_many():
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_a_good_file_is_taken(path):
     assert isinstance(load_config(path), Config)
+
+
+def shipped():
+    root = HERE.parents[1]
+    for page in [root / "README.md", *sorted(root.glob("docs/*.md"))]:
+        blocks = page.read_text().split("```yaml\n")[1:]
+        for number, block in enumerate(blocks):
+            text = block.split("```")[0]
+            if text.startswith("version:"):
+                yield pytest.param(text, id=f"{page.name}-{number}")
+    for path in sorted(root.glob("deploy/**/raptor*.yaml")):
+        yield pytest.param(path.read_text(), id=str(path.relative_to(root)))
+    for path in sorted(root.glob("deploy/kubernetes/**/*.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if document.get("kind") == "ConfigMap" and "raptor.yaml" in document.get("data", {}):
+                yield pytest.param(document["data"]["raptor.yaml"], id=str(path.relative_to(root)))
+
+
+@pytest.mark.parametrize("text", list(shipped()))
+def test_every_configuration_of_the_documents_and_of_deploy_is_good(text):
+    assert isinstance(parse_config(text, "shipped"), Config)
 
 
 def test_the_whole_of_a_full_file_becomes_typed_values():
