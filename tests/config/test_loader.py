@@ -63,7 +63,7 @@ def shipped():
         yield pytest.param(path.read_text(), id=str(path.relative_to(root)))
     for path in sorted(root.glob("deploy/kubernetes/**/*.yaml")):
         for document in yaml.safe_load_all(path.read_text()):
-            if document.get("kind") == "ConfigMap" and "raptor.yaml" in document.get("data", {}):
+            if isinstance(document, dict) and "raptor.yaml" in (document.get("data") or {}):
                 yield pytest.param(document["data"]["raptor.yaml"], id=str(path.relative_to(root)))
 
 
