@@ -22,7 +22,6 @@ class Trouble(StrEnum):
     NOT_A_BROWSER = "not_a_browser"
     UNREACHABLE = "unreachable"
     DROPPED = "dropped"
-    PAGE_NOT_LOADED = "page_not_loaded"
     DRIVER = "driver"
     OTHER_LOOP = "other_loop"
     CLOSED_MANAGER = "closed_manager"
