@@ -67,8 +67,8 @@ def test_the_tutorial_runs_from_top_to_bottom(site, variables, tmp_path):
     printed = []
     for language, file, code in BLOCK.findall(TUTORIAL.read_text("utf-8")):
         for arguments in commands(language, file, code.replace(SITE, site), tmp_path):
-            printed.append(run(arguments, variables, tmp_path))
-    everything = "\n".join(printed)
+            printed += run(arguments, variables, tmp_path)
+    everything = "".join(printed)
     for expected in ("Hello ann", "Mail", "1 passed", "connected dead", "launch_browser()", "news deleted"):
         assert expected in everything
     assert list((tmp_path / ".raptor/browsers").iterdir()) == []
