@@ -126,13 +126,19 @@ class ManagerBase(abc.ABC):
         return self._store.find(name) if isinstance(name, str) else None
 
     def get_session_info(self, name: str) -> SessionInfo | None:
-        """The fields of a session; None if there is none, or none that they can be read from.
+        """The fields of a session; None if there is none, or none that they can be read from now.
+
+        ``check_session`` tells these apart.
 
         Raises:
-            SessionException: the file can't be read now, or the store can't be used.
+            SessionException: the store can't be used.
         """
         with Operation("get_session_info", name) as operation:
-            info = _info_of(self._read(name))
+            try:
+                info = _info_of(self._read(name))
+            except UnreadableSession as error:
+                info = None
+                operation.warn(str(error))
             operation.outcome = "none" if info is None else "found"
         return info
 
