@@ -42,7 +42,7 @@ SUITE = """
 def store(pytester, monkeypatch):
     """A store for the inner runs; browsers that they leave behind are ended."""
     root = Path(__file__).parent.parent
-    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.setenv("PYTHONPATH", str(root), prepend=os.pathsep)
     monkeypatch.setenv("HOME", str(pytester.path))
     store = pytester.path / "sessions"
     yield store
