@@ -8,9 +8,12 @@ connection, is counted there, and upgrades itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import resource
+import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -238,6 +241,7 @@ class GuardedProtocol(H11Protocol):
         self._unset_keepalive_if_required()
         transport = self.transport if self._established else self._plain
         if transport is not None:
+            _forget_unsent(transport)
             transport.abort()
 
     def _is_serving(self) -> bool:
@@ -253,3 +257,11 @@ class GuardedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _forget_unsent(transport: asyncio.Transport) -> None:
+    # Without it the kernel would keep what a deaf client hasn't read, long after we are done with it.
+    plain = transport.get_extra_info("socket")
+    if plain is not None:
+        with contextlib.suppress(OSError):
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
