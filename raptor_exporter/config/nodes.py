@@ -11,8 +11,11 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import Resolver
 
+from raptor_exporter.redact import redact
+
 _YAML = "tag:yaml.org,2002:"
 _MAX_SHOWN = 60
+_MAX_READ = 1000  # of a text, to look for secrets
 
 # YAML 1.1 reads 010 as 8, 1:30 as 90 and 1_0 as 10: only what everybody reads alike is a number here.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
@@ -50,7 +53,8 @@ def kind(node: Node) -> Kind:
 
 
 def show(text: str) -> str:
-    """A text in quotes, of bounded length, with nothing in it that a terminal would obey."""
+    """A text in quotes, of bounded length, without secrets of URLs and what a terminal would obey."""
+    text = redact(text[:_MAX_READ])
     quoted = json.dumps(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…", ensure_ascii=False)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in quoted)
 

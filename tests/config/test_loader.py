@@ -263,6 +263,10 @@ def test_a_message_holds_nothing_that_a_terminal_would_obey_and_no_secret_of_a_u
     (url,) = problems("version: 1\nstore: {url: 's3://key:secret@bucket/x'}\n")
     assert url.message.startswith("is a URL of the scheme s3, accepted is")
     assert "secret" not in url.message
+    text = "version: 1\nprobe: {allowed_hosts: ['ws://u:p@h:9222/devtools/browser/secret']}\n"
+    (host,) = problems(text + "'ws://h/devtools/browser/key-secret': 1\n")[1:]
+    assert (host.path, host.message[:38]) == ('["ws://h/…"]', "is an unknown key, accepted is version")
+    assert not any("secret" in str(p) for p in problems(text))
 
 
 def test_a_python_tag_is_never_obeyed(tmp_path):
