@@ -109,7 +109,7 @@ class Cleaner:
             policy = self._rules.policy(name)
             if policy is None or self._stopping:
                 continue
-            if asks_for_endpoints(policy) and self._probes() is None:
+            if asks_for_endpoints(self._rules, policy) and self._probes() is None:
                 continue  # stays due: its first run waits for a full probe
             await self._run(policy)
             self.schedule.rearm(name)

@@ -162,14 +162,21 @@ class Rules:
         return replace(self, policies=tuple(replace(p, guards=NO_GUARDS) for p in self.policies))
 
 
-def asks_for_endpoints(policy: Policy) -> bool:
-    """Whether a policy decides by what a probe found."""
-    return policy.expire.unreachable_for is not None or _names_endpoint(policy.match)
+def asks_for_endpoints(rules: Rules, policy: Policy) -> bool:
+    """Whether what a policy deletes depends on what a probe found.
+
+    It does where an earlier policy asks, too: until the browsers were probed, sessions that the
+    earlier one owns would fall to this one.
+    """
+    earlier = rules.policies[: rules.policies.index(policy)] if policy in rules.policies else ()
+    asking = any(_names_endpoint(p.match) for p in (*earlier, policy))
+    return asking or policy.expire.unreachable_for is not None
 
 
 def needs_endpoints(rules: Rules) -> bool:
     """Whether some rule asks what a probe found."""
-    return any(map(asks_for_endpoints, rules.policies)) or any(map(_names_endpoint, rules.protect))
+    by_policy = any(asks_for_endpoints(rules, policy) for policy in rules.policies)
+    return by_policy or any(map(_names_endpoint, rules.protect))
 
 
 def _names_endpoint(match: Match) -> bool:
