@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -88,10 +88,16 @@ class Connections:
         """Where no driver of our own can start, beside a running synchronous one, use that one's."""
         self._borrowed = browser_type
 
-    async def open(self, turn: Turn, url: str, limit: float | None = None) -> tuple[Link, bool]:
+    async def open(
+        self, turn: Turn, url: str, ways: Sequence[str], limit: float | None = None
+    ) -> tuple[Link, bool]:
         """The connection to the browser at ``url``, and whether it was there before.
 
-        ``limit`` (seconds) is for a connection that will probably fail.
+        Args:
+            turn: with the time limit.
+            url: the browser's.
+            ways: URLs that may lead to it, each tried if the one before it is refused.
+            limit: seconds for a connection that will probably fail.
 
         Raises:
             BrowserProblem: the driver does not start.
@@ -103,7 +109,7 @@ class Connections:
             link.forget_closed()
             return link, True
         await self._warm_driver(turn)
-        return await turn.join(self._under_way, url, lambda: self._connect(turn, url, limit)), False
+        return await turn.join(self._under_way, url, lambda: self._connect(turn, url, ways, limit)), False
 
     async def once(self, turn: Turn, key: object, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do ``work``, or share what is under way for the same ``key``."""
@@ -113,17 +119,35 @@ class Connections:
         """Forget a connection that turned out to be of no use."""
         self._links.pop(url, None)
 
-    async def _connect(self, turn: Turn, url: str, limit: float | None) -> Link:
+    async def _connect(self, turn: Turn, url: str, ways: Sequence[str], limit: float | None) -> Link:
         try:
-            browser = await self._connect_over_cdp(turn, url, limit)
+            browser = await self._connect_by(turn, ways, limit)
         except DriverError as error:
             if not error.closed:
                 raise
-            await self._end_driver(turn)  # it died, or its owner ended it
-            browser = await self._connect_over_cdp(turn, url, limit)
+            browser = await self._connect_again(turn, ways, limit)
         self._links = {u: link for u, link in self._links.items() if link.browser.is_connected()}
         link = self._links[url] = Link(browser)
         return link
+
+    async def _connect_again(self, turn: Turn, ways: Sequence[str], limit: float | None) -> Browser:
+        """After something closed in the middle: was it the browser, or the driver?"""
+        try:
+            return await self._connect_by(turn, ways, limit)
+        except DriverError as error:
+            if not error.closed:
+                raise
+        await self._end_driver(turn)  # it died, or its owner ended it
+        return await self._connect_by(turn, ways, limit)
+
+    async def _connect_by(self, turn: Turn, ways: Sequence[str], limit: float | None) -> Browser:
+        for way in ways[:-1]:
+            try:
+                return await self._connect_over_cdp(turn, way, limit)
+            except DriverError as error:
+                if error.closed or error.timed_out:
+                    raise
+        return await self._connect_over_cdp(turn, ways[-1], limit)
 
     async def _connect_over_cdp(self, turn: Turn, url: str, limit: float | None) -> Browser:
         chromium = await self._warm_driver(turn)

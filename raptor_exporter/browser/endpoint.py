@@ -199,3 +199,14 @@ def browser_url(cdp_url: str, target_id: str) -> str:
     if endpoint is None or not re.fullmatch(r"(?i)http://[^/?#@]*/?", cdp_url):
         return cdp_url
     return _verified_url(endpoint.host, endpoint.port, target_id) or cdp_url
+
+
+def at_address(cdp_url: str, endpoint: Endpoint, address: str) -> str:
+    """The same URL with a numeric address in place of its host's name."""
+    scheme, _, rest = cdp_url.partition("://")
+    authority = re.match(r"[^/?#]*", rest)
+    length = authority.end() if authority else 0
+    user, at, _ = rest[:length].rpartition("@")
+    return (
+        f"{scheme}://{user}{at}{Endpoint(endpoint.scheme, address, endpoint.port, '').address}{rest[length:]}"
+    )

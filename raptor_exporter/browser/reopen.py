@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from raptor_exporter.browser.connections import Connections, Link
-from raptor_exporter.browser.endpoint import BROWSER_PATH
+from raptor_exporter.browser.endpoint import BROWSER_PATH, at_address
 from raptor_exporter.browser.problem import BrowserProblem, DriverError, Trouble
 from raptor_exporter.browser.tab import target_of
 from raptor_exporter.browser.turn import Turn
 from raptor_exporter.probe import ProbeKind, ProbeResult, probe_endpoint
+from raptor_exporter.probe.hosts import HostNotAllowed, addresses_of, literal_address, resolve_host
 from raptor_exporter.redact import redact_page_url
 from raptor_exporter.session import parse_endpoint
 
@@ -119,11 +120,28 @@ def _problem_of(result: ProbeResult, address: str) -> BrowserProblem:
     return BrowserProblem(trouble, what)
 
 
+async def _ways_to(turn: Turn, cdp_url: str) -> list[str]:
+    """The URL, and the same with each address of its host.
+
+    Chromium refuses a Host header that is a name, while a proxy may go by it. And of two browsers on
+    one port of localhost each has one of its addresses.
+    """
+    endpoint = parse_endpoint(cdp_url)
+    if endpoint is None or endpoint.scheme not in ("ws", "http") or literal_address(endpoint.host):
+        return [cdp_url]
+    try:
+        addresses = await turn.talk(addresses_of(endpoint.host, resolve_host))
+    except (OSError, HostNotAllowed):
+        addresses = ()
+    return [cdp_url, *(at_address(cdp_url, endpoint, address) for address in addresses)]
+
+
 async def _connect(
     turn: Turn, connections: Connections, cdp_url: str, address: str, doubt: BrowserProblem | None
 ) -> tuple[Link, bool]:
     try:
-        return await connections.open(turn, cdp_url, _DOUBTFUL_SECONDS if doubt else None)
+        ways = await _ways_to(turn, cdp_url)
+        return await connections.open(turn, cdp_url, ways, _DOUBTFUL_SECONDS if doubt else None)
     except (DriverError, TimeoutError) as error:
         if doubt is not None:
             raise doubt from error

@@ -5,10 +5,12 @@ import pytest
 from raptor_exporter.browser.endpoint import (
     BrowserProblem,
     Flags,
+    at_address,
     check_url,
     flags_in_arguments,
     flags_in_text,
 )
+from raptor_exporter.session import parse_endpoint
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,18 @@ def test_flags_are_found_in_a_command_line_that_quotes_nothing(command_line, fla
 def test_of_repeated_arguments_the_last_counts():
     arguments = ["c", "--user-data-dir=/a", "--remote-debugging-port=1", "--user-data-dir=/b c", ""]
     assert flags_in_arguments(arguments) == Flags("1", "/b c")
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "expected"),
+    [
+        ("ws://localhost:9222/devtools/browser/x", "::1", "ws://[::1]:9222/devtools/browser/x"),
+        ("ws://u:p@svc/x?host=svc#svc", "10.0.0.1", "ws://u:p@10.0.0.1:80/x?host=svc#svc"),
+        ("http://localhost:1?a", "127.0.0.1", "http://127.0.0.1:1?a"),
+    ],
+)
+def test_a_name_is_replaced_by_its_address_and_nothing_else(url, address, expected):
+    assert at_address(url, parse_endpoint(url), address) == expected
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,39 @@ def test_a_fixed_port_that_another_browser_has_is_found_on_the_other_loopback(ch
         asyncio.run(story(second))
 
 
+def test_of_two_browsers_on_one_port_of_localhost_the_right_one_is_found(chromium, store):
+    """And by a name that Chromium itself refuses in the Host header."""
+
+    async def story(second):
+        async with SessionManager(store) as manager:
+            for browser in (chromium, second):
+                url = f"ws://localhost:{chromium.port}{browser.path}"
+                write_session(store, "login", cdp_url=url, metadata={})
+                page = await manager.restore_session("login")
+                await page.evaluate("document.title = 'found'")
+                assert [tab["title"] for tab in browser.targets() if tab["title"] == "found"] == ["found"]
+                assert await manager.restore_session("login") is page
+
+    with running_chromium(port=chromium.port) as second:
+        asyncio.run(story(second))
+
+
+def test_a_browser_behind_a_name_that_it_refuses_is_found(chromium, store, monkeypatch):
+    import socket
+
+    name = socket.gethostname()
+    addresses = {a[4][0] for a in socket.getaddrinfo(name, chromium.port, type=socket.SOCK_STREAM)}
+    if not any(address.startswith("127.") for address in addresses):
+        pytest.skip("the name of this machine does not lead to its loopback")
+    write_session(store, "login", cdp_url=f"ws://{name}:{chromium.port}{chromium.path}", metadata={})
+
+    async def story():
+        async with SessionManager(store) as manager:
+            assert (await manager.restore_session("login")).url == "about:blank"
+
+    asyncio.run(story())
+
+
 def test_an_old_port_file_is_not_believed(chromium, store):
     async def story(frozen):
         async with async_playwright() as playwright:
