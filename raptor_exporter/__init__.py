@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from raptor_exporter.chromium.launch import LaunchedBrowser, launch_browser
     from raptor_exporter.exceptions import SessionException
-    from raptor_exporter.launch import LaunchedBrowser, launch_browser
     from raptor_exporter.manager import SessionManager
     from raptor_exporter.manager_sync import SyncSessionManager
     from raptor_exporter.session import SessionInfo
@@ -24,12 +24,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "LaunchedBrowser": "launch",
+    "LaunchedBrowser": "chromium.launch",
     "SessionException": "exceptions",
     "SessionInfo": "session",
     "SessionManager": "manager",
     "SyncSessionManager": "manager_sync",
-    "launch_browser": "launch",
+    "launch_browser": "chromium.launch",
 }
 
 

@@ -17,8 +17,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+    from raptor_exporter.chromium.launch import LaunchedBrowser
     from raptor_exporter.exceptions import SessionException
-    from raptor_exporter.launch import LaunchedBrowser
     from raptor_exporter.manager_sync import SyncSessionManager
 
 MADE_BY = {"made_by": "raptor_session"}  # in the metadata of sessions whose browser is ours to end
@@ -85,7 +85,7 @@ def _store(config: pytest.Config) -> str | None:
 
 
 def _launch(config: pytest.Config) -> LaunchedBrowser:
-    from raptor_exporter.launch import launch_browser
+    from raptor_exporter.chromium.launch import launch_browser
 
     return launch_browser(
         headless=not config.getoption("--raptor-headed"), args=config.getini("raptor_browser_args")
@@ -183,7 +183,7 @@ def _end(cdp_url: str) -> None:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
-    from raptor_exporter.ending import end_browser
+    from raptor_exporter.chromium.ending import end_browser
     from raptor_exporter.exceptions import BrowserNotEnded
     from raptor_exporter.session import parse_endpoint
 

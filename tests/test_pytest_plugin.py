@@ -12,7 +12,7 @@ import pytest
 from support.documents import read_session, write_session
 
 from raptor_exporter import SessionManager
-from raptor_exporter.processes import listeners
+from raptor_exporter.chromium.processes import listeners
 from raptor_exporter.session import parse_endpoint
 
 pytest_plugins = ["pytester"]

@@ -49,11 +49,11 @@ def _end(app: App, stem: str) -> bool:
     """End one browser; False, and told why, if its session has to stay."""
     import asyncio
 
+    from raptor_exporter.chromium.ending import end_browser
+    from raptor_exporter.chromium.profiles import discard_profile_of
     from raptor_exporter.cli.endpoints import endpoint_of
     from raptor_exporter.cli.output import printable
-    from raptor_exporter.ending import end_browser
     from raptor_exporter.exceptions import BrowserNotEnded
-    from raptor_exporter.profiles import discard_profile_of
 
     before = app.store.identify(stem)
     endpoint = endpoint_of(app, stem)

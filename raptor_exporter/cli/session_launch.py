@@ -30,8 +30,8 @@ def launch(app: App, name: str, url: str | None, *, headed: bool) -> None:
 
     It runs until `session close` ends it. If anything fails, no browser is left behind.
     """
+    from raptor_exporter.chromium.launch import launch_browser
     from raptor_exporter.cli.output import printable
-    from raptor_exporter.launch import launch_browser
     from raptor_exporter.names import check_new_name
     from raptor_exporter.session import parse_endpoint
 
@@ -56,7 +56,7 @@ def _open_and_save(app: App, cdp_url: str, endpoint: Endpoint, name: str, url: s
     import time
 
     from raptor_exporter.browser import page_metadata
-    from raptor_exporter.first_tab import TabProblem, first_tab
+    from raptor_exporter.chromium.first_tab import TabProblem, first_tab
     from raptor_exporter.redact import redact_page_url
     from raptor_exporter.session import SessionInfo, format_timestamp
 

@@ -13,7 +13,7 @@ from support.command import Command, run_command
 from support.listeners import answering, free_port, silent
 from support.sessions import read_session, write_session
 
-from raptor_exporter import ending, processes
+from raptor_exporter.chromium import ending, processes
 from raptor_exporter.session import parse_endpoint
 
 PAGE = "data:text/html,<title>Hello</title>"

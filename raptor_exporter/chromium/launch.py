@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from raptor_exporter.ending import end_browser
+from raptor_exporter.chromium.ending import end_browser
+from raptor_exporter.chromium.executable import find_executable
+from raptor_exporter.chromium.profiles import discard_profile, make_profile, new_profile
+from raptor_exporter.chromium.starting import StartFailed, reap, start
 from raptor_exporter.exceptions import BrowserNotEnded, SessionException
-from raptor_exporter.executable import find_executable
-from raptor_exporter.profiles import discard_profile, make_profile, new_profile
 from raptor_exporter.session import parse_endpoint
-from raptor_exporter.starting import StartFailed, reap, start
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from raptor_exporter import cdp, processes
+from raptor_exporter.chromium import cdp, processes
+from raptor_exporter.chromium.profiles import Listening, listening
 from raptor_exporter.exceptions import BrowserNotEnded
 from raptor_exporter.probe import ProbeKind, ProbeResult, probe_endpoint
 from raptor_exporter.probe.hosts import HostNotAllowed, addresses_of, resolve_host
 from raptor_exporter.probe.prober import SECURE, target_of
-from raptor_exporter.profiles import Listening, listening
 from raptor_exporter.session import Endpoint
 
 CLOSE_COMMAND = "Browser.close"

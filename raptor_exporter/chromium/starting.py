@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from raptor_exporter import processes
-from raptor_exporter.profiles import Listening, listening
+from raptor_exporter.chromium import processes
+from raptor_exporter.chromium.profiles import Listening, listening
 from raptor_exporter.redact import redact
 
 START_SECONDS = 30.0  # on an idle machine 0.3 s

@@ -8,8 +8,8 @@ import pytest
 from support.chromium import running_chromium
 from support.listeners import answering, free_port, http_answer, silent
 
-from raptor_exporter import first_tab as module
-from raptor_exporter.first_tab import Tab, TabProblem, first_tab
+from raptor_exporter.chromium import first_tab as module
+from raptor_exporter.chromium.first_tab import Tab, TabProblem, first_tab
 from raptor_exporter.session import parse_endpoint
 
 HTML = "Content-Type: text/html; charset=utf-8\r\nConnection: close\r\n"

@@ -11,8 +11,8 @@ import pytest
 from support.chromium import running_chromium
 from support.listeners import answering, free_port, http_answer, silent
 
-from raptor_exporter import ending, processes
-from raptor_exporter.ending import Ending, end_browser
+from raptor_exporter.chromium import ending, processes
+from raptor_exporter.chromium.ending import Ending, end_browser
 from raptor_exporter.exceptions import BrowserNotEnded
 from raptor_exporter.session import parse_endpoint
 
@@ -156,7 +156,7 @@ def test_a_redirect_is_not_followed():
 
 def test_a_browser_that_refuses_the_command_is_told(monkeypatch):
     with running_chromium() as browser:
-        monkeypatch.setattr("raptor_exporter.ending.CLOSE_COMMAND", "Browser.noSuchCommand")
+        monkeypatch.setattr("raptor_exporter.chromium.ending.CLOSE_COMMAND", "Browser.noSuchCommand")
         message = refused(browser.ws_url)
         assert browser.running
     assert message == (

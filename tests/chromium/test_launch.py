@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from support.waiting import eventually
 
-from raptor_exporter import executable as executable_module
-from raptor_exporter import processes, starting
+from raptor_exporter.chromium import executable as executable_module
+from raptor_exporter.chromium import processes, starting
+from raptor_exporter.chromium.executable import find_executable
+from raptor_exporter.chromium.launch import LaunchedBrowser, launch_browser
 from raptor_exporter.exceptions import SessionException
-from raptor_exporter.executable import find_executable
-from raptor_exporter.launch import LaunchedBrowser, launch_browser
 from raptor_exporter.probe import ProbeKind, probe_endpoint
 from raptor_exporter.session import parse_endpoint
 
@@ -118,7 +118,7 @@ class TestLife:
 
 class TestOutlivingItsScript:
     SCRIPT = (
-        "import sys, time; from raptor_exporter.launch import launch_browser;"
+        "import sys, time; from raptor_exporter.chromium.launch import launch_browser;"
         "b = launch_browser(sys.argv[1]);"
         "print(b.cdp_url, flush=True);"
     )

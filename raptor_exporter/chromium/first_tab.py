@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any, NamedTuple
 
-from raptor_exporter import cdp
+from raptor_exporter.chromium import cdp
 from raptor_exporter.probe.prober import target_of
 from raptor_exporter.session import Endpoint
 
