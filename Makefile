@@ -6,7 +6,11 @@ ADDRESS ?= 127.0.0.1:19222
 
 # What the tests use of Debian, as command:package.
 TEST_TOOLS := chromium:chromium prometheus:prometheus promtool:prometheus \
-	prometheus-alertmanager:prometheus-alertmanager curl:curl openssl:openssl strace:strace setpriv:util-linux
+	prometheus-alertmanager:prometheus-alertmanager curl:curl openssl:openssl strace:strace setpriv:util-linux \
+	amtool:prometheus-alertmanager systemd-analyze:systemd docker-compose:docker-compose
+# And what the end-to-end tests use besides: containers without a registry.
+E2E_TOOLS := podman:podman runc:runc conmon:conmon catatonit:catatonit /usr/lib/podman/netavark:netavark \
+	/usr/lib/podman/aardvark-dns:aardvark-dns iptables:iptables ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap /bin/kill:procps
 
 .DELETE_ON_ERROR:
 .PHONY: run test check e2e clean help
@@ -14,6 +18,7 @@ TEST_TOOLS := chromium:chromium prometheus:prometheus promtool:prometheus \
 help:
 	@echo "make run    start the agent on ~/.raptor/sessions, built-in policies in mode plan"
 	@echo "make test   everything that is proven: style, types, tests with real browsers and a real Prometheus"
+	@echo "make e2e    the image, the sidecar in a pod, alerts on real trouble, packages (as root, with podman)"
 
 run: $(VENV)/.installed
 	@echo "metrics      http://$(ADDRESS)/metrics"
@@ -23,6 +28,14 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.dev check
 	$(BIN)/python -m pytest -m "not long"
+
+# Whatever needs a network comes first; the tests have a network namespace of their own, with containers in it.
+e2e: $(VENV)/.dev
+	@. .ci/tools.sh && need $(E2E_TOOLS)
+	$(BIN)/python tests/support/kubectl.py
+	$(BIN)/python tests/e2e/prepare.py .make/e2e
+	unshare --net sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m long tests/e2e'
+	@cat .make/e2e/figures.txt
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

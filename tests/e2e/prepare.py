@@ -3,7 +3,7 @@
 `python tests/e2e/prepare.py FOLDER` writes:
 
 - base.tar: this Debian release with Python, by mmdebstrap;
-- chromium.tar: this machine's Chromium with the libraries that the base lacks;
+- chromium.tar, systemd.tar: this machine's own, with the libraries that the base lacks;
 - wheels/: everything that the package needs, and what builds it.
 
 What is there already is kept.
@@ -20,7 +20,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE_PACKAGES = "python3,python3-venv,ca-certificates,libatomic1"
-BROWSER_PACKAGES = ["chromium", "chromium-common", "fontconfig-config", "fonts-dejavu-core"]
+LAYERS = {
+    "chromium": (
+        ["chromium", "chromium-common", "fontconfig-config", "fonts-dejavu-core"],
+        ["/usr/lib/chromium/chromium"],
+    ),
+    "systemd": (
+        ["systemd", "procps"],
+        ["/lib/systemd/systemd", "/bin/systemctl", "/bin/systemd-sysusers", "/bin/kill"],
+    ),
+}
 
 
 def output(*command: str) -> str:
@@ -40,16 +49,17 @@ def make_base(target: Path) -> None:
     draft.rename(target)
 
 
-def make_browser(target: Path, base: Path) -> None:
+def make_layer(target: Path, base: Path, packages: list[str], *programs: str) -> None:
+    """The files of this machine's packages, and of those whose libraries the programs need."""
     with tarfile.open(base) as image:
         status = image.extractfile("./var/lib/dpkg/status")
         assert status is not None
         in_base = set(re.findall(r"^Package: (\S+)$", status.read().decode(), flags=re.MULTILINE))
-    libraries = re.findall(r"=> (/\S+)", output("ldd", "/usr/lib/chromium/chromium"))
+    libraries = re.findall(r"=> (/\S+)", output("ldd", *programs))
     owners = output("dpkg", "-S", *{f"*/{Path(library).name}" for library in libraries})
-    packages = {line.partition(":")[0] for line in owners.splitlines()} - in_base
+    needed = {line.partition(":")[0] for line in owners.splitlines()} - in_base
     files: set[str] = set()
-    for package in sorted(packages | set(BROWSER_PACKAGES)):
+    for package in sorted(needed | set(packages)):
         files |= {name for name in output("dpkg", "-L", package).splitlines() if Path(name).is_file()}
     draft = target.with_suffix(".new.tar")
     with tarfile.open(draft, "w") as archive:
@@ -73,11 +83,12 @@ def make_wheels(target: Path) -> None:
 def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    base, browser, wheels = folder / "base.tar", folder / "chromium.tar", folder / "wheels"
+    base, wheels = folder / "base.tar", folder / "wheels"
     if not base.exists():
         make_base(base)
-    if not browser.exists():
-        make_browser(browser, base)
+    for name, (packages, programs) in LAYERS.items():
+        if not (folder / f"{name}.tar").exists():
+            make_layer(folder / f"{name}.tar", base, packages, *programs)
     if not wheels.exists():
         make_wheels(wheels)
 
