@@ -18,7 +18,7 @@ from support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "deploy" / "prometheus"
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 POLICIES = """
 version: 1
