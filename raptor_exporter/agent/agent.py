@@ -75,7 +75,7 @@ class Agent:
             self._refresher,
             Schedule(boot_time),
             self._clock_guard,
-            lambda: self._prober.probes,
+            lambda: self._prober.fresh,
             refresh_timeout=lambda: 3 * self.config.store.refresh_interval,
         )
         self._cleaner.on_run = self._note_run

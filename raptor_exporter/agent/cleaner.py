@@ -40,7 +40,7 @@ class Cleaner:
         refresher: of their snapshot.
         schedule: when which policy is due.
         clock_guard: whether the wall clock can be trusted.
-        probes: what the last full probe found; None before it.
+        probes: what the last full probe found; None before it, and once it is long out of date.
         refresh_timeout: how long a run waits for its refresh, in seconds.
         wall: the wall clock, POSIX seconds.
     """
@@ -110,7 +110,7 @@ class Cleaner:
             if policy is None or self._stopping:
                 continue
             if asks_for_endpoints(self._rules, policy) and self._probes() is None:
-                continue  # stays due: its first run waits for a full probe
+                continue  # stays due: it waits for a full probe
             await self._run(policy)
             self.schedule.rearm(name)
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from raptor_exporter.cleanup.clock import boot_time
 from raptor_exporter.cleanup.match import Probes
 from raptor_exporter.cleanup.policy import EndpointState
 from raptor_exporter.config import ProbeConfig
@@ -16,6 +17,8 @@ from raptor_exporter.probe import ProbeHistory, probe_endpoints
 from raptor_exporter.stores.base import Snapshot
 
 logger = logging.getLogger(__name__)
+
+_FRESH_INTERVALS = 3  # as with the refresh
 
 
 class Prober:
@@ -26,14 +29,27 @@ class Prober:
         sessions: how many sessions the last full probe found in each state.
     """
 
-    def __init__(self, snapshot: Callable[[], Snapshot | None]) -> None:
+    def __init__(
+        self, snapshot: Callable[[], Snapshot | None], clock: Callable[[], float] = boot_time
+    ) -> None:
         self._snapshot = snapshot
+        self._clock = clock
+        self._fresh_until = 0.0  # on that clock
         self._config: ProbeConfig | None = None
         self._history = ProbeHistory()
         self._changed = asyncio.Event()
         self.durations = Durations()
         self.probes: Probes | None = None
         self.sessions: Counter[EndpointState] = Counter()
+
+    @property
+    def fresh(self) -> Probes | None:
+        """What may be decided by: the same as ``probes``, but None once it is long out of date.
+
+        After a suspend, or where probing fails, "unreachable since" would go on growing by itself
+        while browsers come back unseen.
+        """
+        return self.probes if self._clock() < self._fresh_until else None
 
     @property
     def configured(self) -> bool:
@@ -87,5 +103,7 @@ class Prober:
         self.sessions = Counter()
         for endpoint, sessions in endpoints.items():
             self.sessions[results[endpoint].state] += sessions
-        self.durations.observe(time.monotonic() - started)
+        duration = time.monotonic() - started
+        self.durations.observe(duration)
+        self._fresh_until = self._clock() + _FRESH_INTERVALS * (config.interval + duration)
         return True
