@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -68,21 +68,27 @@ class RunningAgent:
         """One sample's value, or None where there is none."""
         return self.samples().get((name, frozenset(labels.items())))
 
-    def end(self, number: int = signal.SIGTERM) -> int:
+    def end(self, number: int = signal.SIGTERM, *, within: float = END_SECONDS) -> int:
         """Send a signal and return the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(END_SECONDS)
+        return self.process.wait(within)
 
 
 @contextlib.contextmanager
-def running_agent(*arguments: str, wait_ready: bool = True, **settings) -> Iterator[RunningAgent]:
+def running_agent(
+    *arguments: str,
+    wait_ready: bool = True,
+    command: Sequence[str] = (sys.executable, "-m", "raptor_exporter"),
+    before: Sequence[str] = (),
+    **settings,
+) -> Iterator[RunningAgent]:
     """An agent with these arguments of ``serve``, listening on a free loopback port.
 
-    ``settings`` go to Popen (``user``, ``env`` …).
+    ``command`` runs the command line, and ``before`` that (``setpriv …``); ``settings`` go to Popen.
     """
     settings.setdefault("env", {**os.environ, "PYTHONPATH": str(ROOT)})
     process = subprocess.Popen(
-        [sys.executable, "-m", "raptor_exporter", "serve", "--web.listen-address", "127.0.0.1:0", *arguments],
+        [*before, *command, "serve", "--web.listen-address", "127.0.0.1:0", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         **settings,
