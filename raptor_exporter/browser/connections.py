@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from raptor_exporter.browser.flights import Flights
 from raptor_exporter.browser.problem import BrowserProblem, DriverError, Trouble
-from raptor_exporter.browser.turn import Flights, Turn, running_loop
+from raptor_exporter.browser.turn import Turn, running_loop
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserType, Page, Playwright

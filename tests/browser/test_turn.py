@@ -8,7 +8,7 @@ from playwright.async_api import Error
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from raptor_exporter.browser import AwaitingTurn, BlockingTurn, BrowserProblem, DriverError, run_now
-from raptor_exporter.browser.turn import Flights
+from raptor_exporter.browser.flights import Flights
 
 
 async def forever():
