@@ -28,7 +28,7 @@ def check(app: App, file: str | None) -> None:
     config = app.config if name is None else _load(name)
     place = "no file, so the built-in policies hold" if name is None else printable(name)
     click.echo(f"{place}: good, {_summary(config)}")
-    for warning in _shadowed(config):
+    for warning in (*_shadowed(config), *_emptying(config)):
         click.echo(f"{place}: warning: {warning}", err=True)
 
 
@@ -78,3 +78,12 @@ def _shadowed(config: Config) -> list[str]:
             for one in states:
                 takes_all.setdefault(one, policy.name)
     return found
+
+
+def _emptying(config: Config) -> list[str]:
+    """Policies with a cap of nothing, which some take for no cap."""
+    return [
+        f"policy {policy.name} deletes every session that it owns: its cap is 0, which does not mean no cap"
+        for policy in config.rules.policies
+        if policy.cap is not None and 0 in (policy.cap.sessions, policy.cap.bytes)
+    ]

@@ -178,9 +178,10 @@ class Duration(Shape):
 
 @dataclass(frozen=True)
 class Size(Shape):
-    """A number of bytes, at least one."""
+    """A number of bytes, at least so many."""
 
-    accepted: str = f"{SIZE_FORM}, or a number of bytes, more than 0"
+    accepted: str = f"{SIZE_FORM}, or a number of bytes"
+    least: int = 0
 
     def read(self, node: Node, at: At) -> object:
         """Bytes."""
@@ -191,12 +192,18 @@ class Size(Shape):
             size = parse_size(node.value)
         except ValueError:
             return self.reject(node, at)
-        return size if 0 < size <= _MAX_INTEGER else self.reject(node, at)
+        return size if self.least <= size <= _MAX_INTEGER else self.reject(node, at)
 
     def schema(self) -> dict[str, Any]:
         """A string or a number."""
-        text = r"^(?=.*[1-9])[0-9]+(?:\.[0-9]+)?(?:[eE][0-9]{1,2}|(?:[kMGTPE]i?|Ki)?B?)$"
-        return {"anyOf": [{"type": "string", "pattern": text}, {"type": "integer", "minimum": 1}]}
+        text = r"[0-9]+(?:\.[0-9]+)?(?:[eE][0-9]{1,2}|(?:[kMGTPE]i?|Ki)?B?)$"
+        some = "(?=.*[1-9])" if self.least else ""
+        return {
+            "anyOf": [
+                {"type": "string", "pattern": f"^{some}{text}"},
+                {"type": "integer", "minimum": self.least},
+            ]
+        }
 
 
 @dataclass(frozen=True)

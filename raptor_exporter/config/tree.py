@@ -10,6 +10,7 @@ from raptor_exporter.config.model import DEFAULT_STORE, ProbeConfig, StoreConfig
 from raptor_exporter.config.scalars import Duration, Location, Number, Ratio, Size, Text, Word, Zone
 from raptor_exporter.config.shapes import Either, Fields, Items, Key, Probing, Table
 from raptor_exporter.session import BROWSER_TYPES
+from raptor_exporter.units import SIZE_FORM
 
 VERSION = 1
 
@@ -71,9 +72,7 @@ EXPIRE = Fields(
 )
 CAP = Fields(
     {
-        "sessions": Key(
-            Number("a whole number of sessions, at least 1", 1), "How many sessions may be left."
-        ),
+        "sessions": Key(Number("a whole number of sessions, 0 or more", 0), "How many sessions may be left."),
         "bytes": Key(Size(), "How many bytes of session files may be left."),
     },
     lambda v: Cap(**v),
@@ -82,7 +81,7 @@ CAP = Fields(
 KEEP = Fields(
     {
         "last": Key(
-            Number("a whole number of sessions, at least 1", 1),
+            Number("a whole number of sessions, 0 or more", 0),
             "So many stay, the last accessed first.",
             required=True,
         ),
@@ -151,7 +150,7 @@ PROBE = Fields(
         "interval": Key(Duration(), "Time between two probes of all endpoints.", default="1m"),
         "timeout": Key(Duration(), "How long an endpoint may take to answer.", default="2s"),
         "concurrency": Key(
-            Number("a whole number from 1 to 1000", 1, 1000), "Endpoints asked at once.", default=50
+            Number("a whole number from 1 to 10000", 1, 10_000), "Endpoints asked at once.", default=50
         ),
         "allowed_hosts": Key(
             Items(
@@ -168,6 +167,7 @@ PROBE = Fields(
     },
     lambda v: ProbeConfig(**v),
 )
+TRASH_SIZE = Size(f"{SIZE_FORM}, more than 0 (trash: none keeps nothing)", 1)
 CLEANUP = Fields(
     {
         "mode": Key(MODE, "plan decides and reports, enforce deletes.", default="plan"),
@@ -183,7 +183,8 @@ CLEANUP = Fields(
                             default="7d",
                         ),
                         "max_bytes": Key(
-                            Size(), "What the trash may hold; the oldest goes first. Without: no limit."
+                            TRASH_SIZE,
+                            "What the trash may hold; the oldest goes first. Without: no limit.",
                         ),
                     },
                     lambda v: TrashRules(**v),

@@ -96,6 +96,14 @@ def test_a_policy_that_can_never_own_a_session_is_a_warning(capsys, tmp_path):
     )
 
 
+def test_a_cap_of_nothing_is_a_warning(capsys, tmp_path):
+    path = tmp_path / "raptor.yaml"
+    path.write_text("version: 1\npolicies: [{name: a, interval: 1h, cap: {sessions: 0}}]\n")
+    status, _, err = run(capsys, "check", str(path))
+    assert status == 0
+    assert err.startswith(f"{path}: warning: policy a deletes every session that it owns: its cap is 0")
+
+
 def test_the_schema_is_printed_as_json(capsys):
     status, out, err = run(capsys, "schema")
     assert (status, json.loads(out), err) == (0, json_schema(), "")
