@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 _START_SECONDS = 30.0  # for the driver; on an idle machine it takes half a second
 _START_PATIENCE = 10.0  # seconds that closing waits for a driver that is just starting
-_CONNECT_SECONDS = 3.0  # are left for a connection, however long the driver took
+_CONNECT_SECONDS = 2.0  # are left for a connection, however long the driver took
 
 
 @dataclass
