@@ -8,7 +8,8 @@ _DURATION = re.compile(
     r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
 )
 _SECONDS = (31_536_000.0, 604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 0.001)
-_UNITS = ("y", "w", "d", "h", "m", "s", "ms")
+# Without weeks: "31d" reads better than "4w3d".
+_SHOWN = (("y", 31_536_000), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _MAX_SECONDS = 1_000 * _SECONDS[0]  # past this no date can be computed any more
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:[eE](\d{1,2})|(?:([kMGTPE])(i)?|(K)i)?B?)", re.ASCII)
@@ -45,17 +46,13 @@ def format_duration(seconds: float, *, parts: int = 2) -> str:
         return "0s" if seconds <= 0 else f"{int(seconds * 1000)}ms"
     rest = int(seconds)
     words: list[str] = []
-    # Weeks are left out: "31d" reads better than "4w3d".
-    for unit, size in zip(_UNITS, _SECONDS, strict=True):
-        if unit in ("w", "ms"):
-            continue
-        count, left = divmod(rest, int(size))
-        if count:
+    for unit, size in _SHOWN:
+        if rest >= size:
+            count, rest = divmod(rest, size)
             words.append(f"{count}{unit}")
-            rest = left
+            if len(words) == parts:
+                break
         elif words:
-            break
-        if len(words) == parts:
             break
     return "".join(words)
 

@@ -206,9 +206,13 @@ def _tell(store: FileStore, report: Report) -> None:
     extra = run_entry(report)
     level = logging.INFO if report.outcome == SUCCESS else logging.WARNING
     logger.log(level, "cleanup run", extra={k: v for k, v in extra.items() if k not in ("type", "at")})
-    for entry in _session_entries(report):
-        logger.debug("cleanup session", extra={"session": entry["name"], **{k: entry[k] for k in _LOGGED}})
-    _write(store, [*_session_entries(report), extra], optional=report.mode is Mode.PLAN)
+    sessions = list(_session_entries(report))
+    if logger.isEnabledFor(logging.DEBUG):
+        for entry in sessions:
+            logger.debug(
+                "cleanup session", extra={"session": entry["name"], **{k: entry[k] for k in _LOGGED}}
+            )
+    _write(store, [*sessions, extra], optional=report.mode is Mode.PLAN)
 
 
 _LOGGED = ("policy", "result", "reason", "detail")

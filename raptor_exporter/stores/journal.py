@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raptor_exporter.exceptions import StoreError
 from raptor_exporter.stores import home, posix
+from raptor_exporter.stores.lines import json_line
 
 if TYPE_CHECKING:
     from raptor_exporter.stores.files import FileStore
@@ -31,7 +32,7 @@ class Journal:
         Raises:
             StoreError: it can't be written.
         """
-        data = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
+        data = b"".join(map(json_line, entries))
         store = self._store
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
         try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raptor_exporter.stores.base import Chosen, Identity, Outcome, RunHeader
+from raptor_exporter.stores.lines import json_line
 
 FILE = "manifest.json"
 
@@ -72,7 +73,7 @@ class Manifest:
 
 def first_line(header: RunHeader, chosen: Sequence[Chosen], store: StoreId) -> bytes:
     """The plan of a run."""
-    return _line(
+    return json_line(
         {
             "version": 1,
             "run": header.run,
@@ -87,12 +88,14 @@ def first_line(header: RunHeader, chosen: Sequence[Chosen], store: StoreId) -> b
 
 def seal_line(outcomes: Sequence[Outcome]) -> bytes:
     """The outcomes of a run; deletions, which are the rule, are left out."""
-    return _line({"sealed": True, "outcomes": {o.name: o.result for o in outcomes if o.result != DELETED}})
+    return json_line(
+        {"sealed": True, "outcomes": {o.name: o.result for o in outcomes if o.result != DELETED}}
+    )
 
 
 def superseded_line(name: str, identity: Identity, at: float) -> bytes:
     """A claimed file that changed and can't be put back: retention starts anew."""
-    return _line({"superseded": name, "identity": identity, "at": at})
+    return json_line({"superseded": name, "identity": identity, "at": at})
 
 
 def parse(data: bytes) -> Manifest | None:
@@ -159,7 +162,3 @@ def _object(line: bytes) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
