@@ -149,7 +149,7 @@ class FileStore:
     def identify(self, stem: str) -> Identity | None:
         """The identity that a deletion of this session must find again; None if there is none."""
         with self._reading() as directory:
-            status = _status(directory, stem + SUFFIX)
+            status = _status(directory, stem + SUFFIX) if could_be_stem(stem) else None
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
         return Identity(status.st_ino, status.st_mtime_ns, status.st_size)
@@ -198,7 +198,7 @@ class FileStore:
     def touch(self, stem: str) -> bool:
         """Move the file's mtime to now, so that a cleanup in flight spares it. False: not there."""
         with self._reading() as directory:
-            if not _is_regular(directory, stem + SUFFIX):
+            if not could_be_stem(stem) or not _is_regular(directory, stem + SUFFIX):
                 return False
             try:
                 os.utime(stem + SUFFIX, dir_fd=directory, follow_symlinks=False)
