@@ -13,7 +13,7 @@ E2E_TOOLS := podman:podman runc:runc conmon:conmon catatonit:catatonit /usr/lib/
 	/usr/lib/podman/aardvark-dns:aardvark-dns iptables:iptables ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap /bin/kill:procps
 
 .DELETE_ON_ERROR:
-.PHONY: run test check e2e clean help
+.PHONY: run test check e2e fuzz clean help
 
 help:
 	@echo "make run    start the agent on ~/.raptor/sessions, built-in policies in mode plan"
@@ -36,6 +36,12 @@ e2e: $(VENV)/.dev
 	$(BIN)/python tests/e2e/prepare.py .make/e2e
 	unshare --net sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m long tests/e2e'
 	@cat .make/e2e/figures.txt
+
+# As many cases as `make fuzz FUZZ_CASES=…` says, and others with each FUZZ_SEED.
+fuzz: export FUZZ_CASES ?= 100000
+fuzz: export FUZZ_SEED ?= 1
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/fuzz
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
