@@ -142,8 +142,7 @@ def _verified_url(host: str, port: int, target_id: str) -> str | None:
     tabs = _get_json(Endpoint("http", host, port, "/json/list"))
     if not isinstance(tabs, list) or not any(_id_of(tab) == target_id for tab in tabs):
         return None
-    path = _browser_path(_get_json(Endpoint("http", host, port, "/json/version")))
-    return None if path is None else f"ws://{Endpoint('ws', host, port, path).address}{path}"
+    return current_browser_url(host, port)
 
 
 def _id_of(tab: object) -> object:
@@ -190,13 +189,27 @@ def check_url(cdp_url: object) -> str:
     )
 
 
+def is_plain_http(cdp_url: str) -> bool:
+    """Whether a URL is http:// with nothing but a host and a port, so that it names no single browser."""
+    return re.fullmatch(r"(?i)http://[^/?#@]*/?", cdp_url) is not None
+
+
+def current_browser_url(host: str, port: int) -> str | None:
+    """The ws:// URL of the browser that listens at an address now.
+
+    Playwright would ask for it too, but through a proxy that the environment names.
+    """
+    path = _browser_path(_get_json(Endpoint("http", host, port, "/json/version")))
+    return None if path is None else f"ws://{Endpoint('ws', host, port, path).address}{path}"
+
+
 def browser_url(cdp_url: str, target_id: str) -> str:
     """Of a plain http:// URL whose browser has the tab: its ws:// browser URL. Any other as it is.
 
     By an http:// URL one reaches whichever browser listens there; after a restart, another one.
     """
     endpoint = parse_endpoint(cdp_url)
-    if endpoint is None or not re.fullmatch(r"(?i)http://[^/?#@]*/?", cdp_url):
+    if endpoint is None or not is_plain_http(cdp_url):
         return cdp_url
     return _verified_url(endpoint.host, endpoint.port, target_id) or cdp_url
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from raptor_exporter.browser.connections import Connections, Link
-from raptor_exporter.browser.endpoint import BROWSER_PATH, at_address
+from raptor_exporter.browser.endpoint import BROWSER_PATH, at_address, current_browser_url, is_plain_http
 from raptor_exporter.browser.problem import BrowserProblem, DriverError, Trouble
 from raptor_exporter.browser.tab import target_of
 from raptor_exporter.browser.turn import Turn
@@ -127,12 +127,17 @@ async def _ways_to(turn: Turn, cdp_url: str) -> list[str]:
     one port of localhost each has one of its addresses.
     """
     endpoint = parse_endpoint(cdp_url)
-    if endpoint is None or endpoint.scheme not in ("ws", "http") or literal_address(endpoint.host):
+    if endpoint is None or endpoint.scheme not in ("ws", "http"):
         return [cdp_url]
     try:
         addresses = await turn.talk(addresses_of(endpoint.host, resolve_host))
     except (OSError, HostNotAllowed):
         addresses = ()
+    if is_plain_http(cdp_url):
+        asked = [await turn.aside(current_browser_url, address, endpoint.port) for address in addresses]
+        return [*(url for url in asked if url is not None), cdp_url]
+    if literal_address(endpoint.host):
+        return [cdp_url]
     return [cdp_url, *(at_address(cdp_url, endpoint, address) for address in addresses)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from raptor_exporter.browser.problem import BrowserProblem, DriverError, Trouble
@@ -9,6 +10,9 @@ from raptor_exporter.browser.turn import Turn
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
+
+_DETACH_SECONDS = 0.5
+_TITLE_SECONDS = 2.0
 
 
 class Target(NamedTuple):
@@ -27,7 +31,8 @@ async def target_of(turn: Turn, page: Page) -> Target:
     """
     session = await turn.call(page.context.new_cdp_session, page)
     info = (await turn.call(session.send, "Target.getTargetInfo"))["targetInfo"]
-    await turn.call(session.detach)
+    with contextlib.suppress(TimeoutError):  # a blocked tab does not let go; the connection's end does
+        await turn.call_within(_DETACH_SECONDS, session.detach)
     return Target(info["targetId"], info.get("browserContextId"), info.get("title", ""))
 
 
@@ -42,7 +47,7 @@ async def default_context_id(turn: Turn, browser: Browser) -> str | None:
 async def title_of(turn: Turn, page: Page, target: Target | None) -> str:
     """The title of a page; of a tab that doesn't answer what the browser last heard."""
     try:
-        return await turn.call_within(2.0, page.title)
+        return await turn.call_within(_TITLE_SECONDS, page.title)
     except (TimeoutError, DriverError) as error:
         if target is not None:
             return target.title

@@ -296,6 +296,20 @@ def test_a_page_of_a_browser_that_died_is_refused(store):
         asyncio.run(story(other))
 
 
+def test_a_blocked_tab_can_be_saved(chromium, store):
+    """The browser itself knows all that a session needs."""
+
+    async def story():
+        manager = SessionManager(store)
+        async with connected(chromium) as page:
+            await page.evaluate("document.title = 'Busy'; setTimeout(() => { for (;;); }, 0)")
+            info = await manager.save_session(page, "login")
+            assert info.metadata["page_title"] == "Busy"
+            await page.close()
+
+    asyncio.run(story())
+
+
 # -- cdp_url -----------------------------------------------------------------------------------------
 
 
@@ -432,6 +446,20 @@ def test_a_file_without_a_tab_gives_the_first_one(chromium, store):
     document = json.loads((store / "login.json").read_text())
     assert document["created_at"] == "2024-11-28T10:00:00"
     assert document["last_accessed"] > "2026"
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_the_way_to_a_browser(chromium, store, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    write_session(store, "by-http", cdp_url=chromium.http_url, metadata={})
+
+    async def story():
+        async with SessionManager(store) as manager:
+            await saved(manager, chromium)
+            assert await (await manager.restore_session("login")).title() == "Hello"
+            await manager.restore_session("by-http")
+
+    asyncio.run(story())
 
 
 def test_open_browser_gives_the_first_tab_to_save(chromium, store):
