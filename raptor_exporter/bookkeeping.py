@@ -220,7 +220,8 @@ class Bookkeeping:
 
     def _clean(self, rules: Rules) -> int:
         deleted = 0
-        for report in once.clean(self._store, rules):
+        # The operation has a line of its own about its success.
+        for report in once.clean(self._store, rules, log_level=logging.DEBUG):
             deleted += report.deleted.total()
             if report.error is not None:
                 raise StoreError(f"{deleted} sessions were deleted, then: {report.error}")

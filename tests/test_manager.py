@@ -304,10 +304,10 @@ def test_auto_cleanup_takes_expired_and_invalid_sessions_and_logs_one_line(manag
     write_session(store, "old", last_accessed=ago(days=4))
     write_session(store, "young", last_accessed=ago(days=2))
     write_session(store, "urlless", cdp_url="", last_accessed=ago(days=1))
-    caplog.set_level(logging.INFO, "raptor_exporter.manager")
+    caplog.set_level(logging.INFO)
     manager = manager_class(store, auto_cleanup_on_init=True, max_age_days=3)
     assert manager.list_sessions() == ["young"]
-    lines = [r.getMessage() for r in caplog.records if r.name == "raptor_exporter.manager"]
+    lines = [r.getMessage() for r in caplog.records]
     assert lines == ["auto-cleanup: 1 expired and 1 invalid sessions deleted"]
 
 

@@ -77,6 +77,7 @@ def run_policy(
     doubt: Breach | None = None,
     progress: Progress = lambda _done: None,
     stopping: Callable[[], bool] = lambda: False,
+    log_level: int = logging.INFO,
 ) -> Report:
     """Run one policy of a plan by its mode; every outcome ends in the report, none is raised.
 
@@ -88,6 +89,7 @@ def run_policy(
         doubt: the clock guard's breach, if there is one.
         progress: called with the number of sessions done.
         stopping: asked between two deletions; True ends the run early.
+        log_level: of the line about a success.
     """
     started = time.monotonic()
     chosen_by = plan.of(policy)
@@ -117,7 +119,7 @@ def run_policy(
             extra={"policy": policy, "store": store.place},
         )
     report.duration = time.monotonic() - started
-    _tell(store, report)
+    _tell(store, report, log_level)
     return report
 
 
@@ -201,10 +203,10 @@ def restore_from_trash(store: FileStore, wanted: str) -> trash.Restored:
     return restored
 
 
-def _tell(store: FileStore, report: Report) -> None:
+def _tell(store: FileStore, report: Report, log_level: int = logging.INFO) -> None:
     """Log one line a run and one at debug a session; write both to the journal."""
     extra = run_entry(report)
-    level = logging.INFO if report.outcome == SUCCESS else logging.WARNING
+    level = log_level if report.outcome == SUCCESS else logging.WARNING
     logger.log(level, "cleanup run", extra={k: v for k, v in extra.items() if k not in ("type", "at")})
     sessions = list(_session_entries(report))
     if logger.isEnabledFor(logging.DEBUG):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -95,8 +96,11 @@ def clean(
     ask: Ask | None = None,
     clock: Callable[[], float] = time.time,
     progress: Progress = lambda _done: None,
+    log_level: int = logging.INFO,
 ) -> Iterator[Report]:
     """Run the named policies (default: all) once, in the order of the rules, each on a fresh plan.
+
+    ``log_level`` is that of the line about a success.
 
     Raises:
         StoreError: the store can't be refreshed.
@@ -107,4 +111,4 @@ def clean(
         if chosen is None or policy.name in chosen:
             decided = look(store, rules, ask=ask, previous=snapshot, now=clock())
             snapshot = decided.snapshot
-            yield run_policy(store, decided, policy.name, rules.trash, progress=progress)
+            yield run_policy(store, decided, policy.name, rules.trash, progress=progress, log_level=log_level)

@@ -12,7 +12,7 @@ import pytest
 from playwright.async_api import async_playwright
 from support.chromium import EXECUTABLE, running_chromium
 from support.documents import read_session, write_session
-from support.driver import drivers
+from support.driver import connections_to, drivers
 from support.listeners import free_port
 
 from raptor_exporter import SessionException, SessionManager
@@ -373,6 +373,7 @@ def test_twenty_restores_reuse_one_connection_and_one_driver(chromium, store, re
             seconds = time.perf_counter() - started
             assert all(page is first for page in pages)
             assert len(drivers()) == 1
+            assert connections_to(chromium.port) == 1
         return seconds / 20
 
     seconds = asyncio.run(story())

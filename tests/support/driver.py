@@ -28,3 +28,13 @@ def _is_driver(pid: int) -> bool:
         return b"run-driver" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def connections_to(port: int) -> int:
+    """TCP connections that are open to a local port, from whichever process."""
+    established = "01"
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(
+        fields[3] == established and int(fields[2].split(":")[1], 16) == port
+        for fields in (line.split() for line in lines)
+    )
