@@ -50,14 +50,29 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 failed, 2 usage or configuration, 130 Ctrl-C."""
+    _open_closed_streams()
     try:
         status = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has all it wanted. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()  # the reader has all it wanted
         return DONE
+    except OSError as error:  # a full disk behind stdout, for one: what stores and browsers raise is named
+        _discard_stdout()
+        _complain(error.strerror or str(error))
+        return FAILED
     return status
+
+
+def _open_closed_streams() -> None:
+    """A program may be started without stdout or stderr; what it says is lost then, not its work."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # to the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # to the end
+
+
+def _discard_stdout() -> None:
+    """Python would complain once more when it closes stdout with something left to write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str] | None) -> int:

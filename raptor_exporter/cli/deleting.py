@@ -45,7 +45,7 @@ def clean_up(
         confirm(f"Delete {going} sessions of {app.store.place}, into the trash?", yes=yes)
     with _progress(going) as advance:
         reports = list(clean(app.store, rules, chosen, ask=ask, progress=advance))
-    _emit([_done(report) for report in reports], output)
+    _emit([_done(report, plan) for report in reports], output)
     for report in reports:
         if report.outcome != SUCCESS:
             _explain(report)
@@ -65,14 +65,20 @@ def _planned(plan: Plan, name: str) -> dict[str, Any]:
         "deleted": 0,
         "skipped": 0,
         "failed": 0,
-        "sessions": [
-            {"name": c.name, "result": "would be deleted", "reason": c.reason, "detail": c.detail}
-            for c in policy_plan.chosen()
-        ],
+        "sessions": _chosen(plan, name),
     }
 
 
-def _done(report: Report) -> dict[str, Any]:
+def _chosen(plan: Plan, policy: str) -> list[dict[str, Any]]:
+    return [
+        {"name": c.name, "result": "would be deleted", "reason": c.reason, "detail": c.detail}
+        for c in plan.of(policy).chosen()
+    ]
+
+
+def _done(report: Report, plan: Plan) -> dict[str, Any]:
+    from raptor_exporter.cleanup.policy import Mode
+
     return {
         "name": report.policy,
         "mode": str(report.mode),
@@ -82,7 +88,9 @@ def _done(report: Report) -> dict[str, Any]:
         "deleted": report.deleted.total(),
         "skipped": report.skipped,
         "failed": report.failed,
-        "sessions": [
+        "sessions": _chosen(plan, report.policy)
+        if report.mode is Mode.PLAN
+        else [
             {
                 "name": chosen.name,
                 "result": outcome.result,

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from raptor_exporter.cli.app import App
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 LIST_FORMATS = ("table", "json", "jsonl", "name")
-OBJECT_FORMATS = ("table", "json")
+OBJECT_FORMATS = ("table", "json", "jsonl", "name")
+NAMELESS_FORMATS = ("table", "json", "jsonl")
 
 
 def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
@@ -42,14 +44,14 @@ def _common(function: Callable[..., Any], log_level: str) -> Callable[..., Any]:
     @option("--config", metavar="FILE", help="Configuration in YAML: store, probes, policies.")
     @option(
         "--log.level",
-        type=click.Choice(["debug", "info", "warn", "error"]),
+        type=click.Choice(["debug", "info", "warn", "error"], case_sensitive=False),
         default=log_level,
         show_default=True,
         help="How much to log, on stderr.",
     )
     @option(
         "--log.format",
-        type=click.Choice(["logfmt", "json"]),
+        type=click.Choice(["logfmt", "json"], case_sensitive=False),
         default="logfmt",
         show_default=True,
         help="How a log line looks.",
@@ -80,7 +82,7 @@ def listing(function: _F) -> _F:
 
 
 def object_output(function: _F) -> _F:
-    """``-o`` of commands that print one object."""
+    """``-o`` of commands that print one object about something that has a name."""
     return option(
         "-o",
         "--output",
@@ -88,8 +90,38 @@ def object_output(function: _F) -> _F:
         type=click.Choice(OBJECT_FORMATS),
         default="table",
         show_default=True,
-        help="How to print: for people, or one JSON object.",
+        help="How to print: for people, one JSON object (jsonl: on one line), or names alone.",
     )(function)
+
+
+def nameless_output(function: _F) -> _F:
+    """``-o`` of commands that print one object about no session in particular."""
+    return option(
+        "-o",
+        "--output",
+        "output",
+        type=click.Choice(NAMELESS_FORMATS),
+        default="table",
+        show_default=True,
+        help="How to print: for people, or one JSON object (jsonl: on one line).",
+    )(function)
+
+
+every_session = option("--all", "everything", is_flag=True, help="Every session of the store.")
+
+
+def all_or_named(ctx: click.Context, names: tuple[str, ...], *, everything: bool) -> bool:
+    """Whether all sessions are meant. Names beat an ``--all`` that only the environment gives.
+
+    Raises:
+        click.UsageError: both are given, or neither.
+    """
+    given_by = ctx.get_parameter_source("everything")
+    if names and everything and given_by is ParameterSource.ENVIRONMENT:
+        return False
+    if everything == bool(names):
+        raise click.UsageError("name the sessions, or give --all" + (", not both" if names else ""))
+    return everything
 
 
 yes = option("--yes", is_flag=True, help="Don't ask before deleting.")

@@ -53,9 +53,12 @@ def emit_list(
 
 
 def emit_object(value: Row, output: str, lines: Iterable[tuple[str, str]]) -> None:
-    """Print one JSON object, or the same for people as labelled lines."""
-    if output == "json":
-        click.echo(json.dumps(value, indent=2))
+    """Print one JSON object, its ``name``, or the same for people as labelled lines."""
+    if output in ("json", "jsonl"):
+        click.echo(json.dumps(value, indent=2 if output == "json" else None))
+        return
+    if output == "name":
+        click.echo(printable(str(value["name"])))
         return
     pairs = [(printable(label), printable(text)) for label, text in lines]
     width = max((len(label) for label, _ in pairs), default=0)

@@ -27,7 +27,7 @@ def explain(app: App, name: str, output: str) -> None:
         raise click.ClickException(
             f"{printable(name)}: no session of that name in {app.store.place}, its trash or its journal"
         )
-    if output == "json":
-        emit_object(found._asdict(), output, [])
-    else:
+    if output == "table":
         click.echo(printable(f"{found.name}: {found.text}"))
+    else:
+        emit_object(found._asdict(), output, [])

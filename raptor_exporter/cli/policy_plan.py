@@ -23,36 +23,32 @@ if TYPE_CHECKING:
 def plan(app: App, policies: tuple[str, ...], output: str, *, at: float | None) -> None:
     """Say what the policies (default: all) would delete, now or then, and why. Changes nothing."""
     from raptor_exporter.cleanup.once import look
+    from raptor_exporter.cli.output import emit_list, emit_object
     from raptor_exporter.cli.probing import asker
 
     names = known_policies(app.config, policies)
     now = time.time() if at is None else at
     decided = look(app.store, app.config.rules, ask=asker(app.config), now=now)
-    if output == "json":
-        _print_json(decided, names)
-    else:
+    if output == "table":
         _print_table(decided, names)
+    elif output == "name":
+        emit_list(({"name": c.name} for name in names for c in decided.of(name).chosen()), output, {})
+    else:
+        emit_object(_document(decided, names), output, [])
     for name in names:
         breach = decided.of(name).breach
         if breach is not None:
             click.echo(f"{name}: a run would be refused by {breach.message}", err=True)
 
 
-def _print_json(decided: Plan, names: list[str]) -> None:
-    import json
-
+def _document(decided: Plan, names: list[str]) -> dict[str, Any]:
     from raptor_exporter.session import format_timestamp
 
-    click.echo(
-        json.dumps(
-            {
-                "now": format_timestamp(decided.now),
-                "policies": [_policy(decided, name) for name in names],
-                "decisions": [d._asdict() for d in decided.decisions()],
-            },
-            indent=2,
-        )
-    )
+    return {
+        "now": format_timestamp(decided.now),
+        "policies": [_policy(decided, name) for name in names],
+        "decisions": [d._asdict() for d in decided.decisions()],
+    }
 
 
 def _policy(decided: Plan, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raptor_exporter.cli.app import App
-from raptor_exporter.cli.options import common, listing
+from raptor_exporter.cli.options import all_or_named, common, every_session, listing
 
 if TYPE_CHECKING:
     from raptor_exporter.probe import ProbeResult
@@ -22,7 +22,7 @@ Examples:
 """,
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "everything", is_flag=True, help="Every session of the store.")
+@every_session
 @common
 @listing
 @click.pass_context
@@ -35,9 +35,8 @@ def probe(ctx: click.Context, app: App, names: tuple[str, ...], output: str, *, 
     from raptor_exporter.cli.output import emit_list
     from raptor_exporter.cli.wording import or_dash
 
-    if everything == bool(names):
-        raise click.UsageError("name the sessions to probe, or give --all")
-    rows = _rows(app, app.store.stems() if everything else None, names)
+    whole = all_or_named(ctx, names, everything=everything)
+    rows = _rows(app, app.store.stems() if whole else None, names)
     emit_list(
         rows,
         output,
@@ -49,7 +48,7 @@ def probe(ctx: click.Context, app: App, names: tuple[str, ...], output: str, *, 
         },
         empty=f"no sessions in {app.store.place}",
     )
-    ctx.exit(0 if everything or all(row["state"] == "valid" for row in rows) else 1)
+    ctx.exit(0 if whole or all(row["state"] == "valid" for row in rows) else 1)
 
 
 def _rows(app: App, stems: list[str] | None, names: tuple[str, ...]) -> list[dict[str, Any]]:

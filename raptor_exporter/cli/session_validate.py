@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from raptor_exporter.cli.app import App
-from raptor_exporter.cli.options import common, listing, option
+from raptor_exporter.cli.options import all_or_named, common, every_session, listing
 
 
 @click.command(
@@ -18,7 +18,7 @@ Examples:
 """,
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@option("--all", "everything", is_flag=True, help="Every session of the store.")
+@every_session
 @common
 @listing
 @click.pass_context
@@ -31,9 +31,8 @@ def validate(ctx: click.Context, app: App, names: tuple[str, ...], output: str, 
     from raptor_exporter.cli.session_rows import session_rows
     from raptor_exporter.cli.wording import or_dash
 
-    if everything == bool(names):
-        raise click.UsageError("name the sessions to check, or give --all")
-    rows = list(session_rows(app.store)) if everything else [_row(app, name) for name in names]
+    whole = all_or_named(ctx, names, everything=everything)
+    rows = list(session_rows(app.store)) if whole else [_row(app, name) for name in names]
     emit_list(
         rows,
         output,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from raptor_exporter.cli.app import App
-from raptor_exporter.cli.options import common, object_output
+from raptor_exporter.cli.options import common, nameless_output
 
 
 @click.command("stats")
 @common
-@object_output
+@nameless_output
 def stats(app: App, output: str) -> None:
     """Count the sessions of a store by state, their bytes, and their oldest and newest access."""
     from raptor_exporter.cli.output import emit_object

@@ -26,4 +26,6 @@ def ago(timestamp: str | None, now: float, zone: tzinfo | None = None) -> str:
 
 def seconds_ago(moment: float, now: float) -> str:
     """How long ago POSIX seconds were."""
+    if abs(now - moment) < 1:
+        return "now"
     return f"{format_duration(now - moment)} ago" if moment <= now else f"in {format_duration(moment - now)}"

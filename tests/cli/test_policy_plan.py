@@ -107,7 +107,7 @@ def test_a_named_policy_is_shown_alone_and_decisions_stay_whole(place, capsys):
     assert "unmodified for 2h, more than 1h (corrupt)" in table
 
 
-@pytest.mark.parametrize("arguments", [["nope"], ["--at", "tomorrow"], ["--at", "+7 days"], ["-o", "jsonl"]])
+@pytest.mark.parametrize("arguments", [["nope"], ["--at", "tomorrow"], ["--at", "+7 days"], ["-o", "yaml"]])
 def test_what_is_not_understood_is_a_usage_error(place, capsys, arguments):
     status, out, err = run(place, capsys, "plan", *arguments)
     assert (status, out) == (2, "")

@@ -149,7 +149,7 @@ class TestValidate:
     def test_what_to_check_must_be_clear(self, command, store_dir, login, arguments):
         result = command("session", "validate", *arguments, "--store", store_dir)
         assert result.status == 2
-        assert "name the sessions to check, or give --all" in result.err
+        assert "name the sessions, or give --all" in result.err
 
     def test_a_missing_store_is_an_error(self, command, tmp_path):
         result = command("session", "validate", "--all", "--store", tmp_path / "nowhere")

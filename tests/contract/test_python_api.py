@@ -26,14 +26,14 @@ def manager(store_dir):
 
 
 def failure(call, *arguments, **options):
-    with pytest.raises(SessionException) as caught:
+    """What a call raises, awaited where it has to be."""
+
+    async def attempt():
         result = call(*arguments, **options)
-        if inspect.isawaitable(result):
+        return await result if inspect.isawaitable(result) else result
 
-            async def wait():
-                return await result
-
-            asyncio.run(wait())
+    with pytest.raises(SessionException) as caught:
+        asyncio.run(attempt())
     return caught.value
 
 
@@ -87,7 +87,8 @@ def test_what_users_import_is_public(name):
 
 def test_importing_the_package_does_not_import_playwright():
     script = (
-        "import sys; from raptor_exporter import SessionManager, SessionInfo, SessionException, launch_browser\n"
+        "import sys\n"
+        "from raptor_exporter import SessionManager, SessionInfo, SessionException, launch_browser\n"
         "SessionManager(sys.argv[1]).list_sessions()\n"
         "print([m for m in sys.modules if m.startswith('playwright')])"
     )
@@ -454,7 +455,7 @@ def test_auto_cleanup_takes_expired_and_invalid_by_its_own_age(store_dir, caplog
     fill()
     assert SessionManager(store_dir).list_sessions() == ["eight-days", "fresh", "opera", "two-days"]
     assert SessionManager(store_dir, max_age_days=1).get_session_count() == 4
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="raptor_exporter"):
         assert SessionManager(store_dir, auto_cleanup_on_init=True).list_sessions() == ["fresh", "two-days"]
     assert "1 expired" in caplog.text
     assert "1 invalid" in caplog.text
@@ -470,7 +471,7 @@ def test_auto_cleanup_takes_expired_and_invalid_by_its_own_age(store_dir, caplog
     "operation", ["list_sessions", "get_session_count", "get_storage_size", "cleanup_invalid_sessions"]
 )
 def test_each_operation_logs_its_success_and_its_error(manager, store_dir, caplog, operation):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="raptor_exporter")
     getattr(manager, operation)()
     assert any(operation in r.getMessage() and r.levelno < logging.WARNING for r in caplog.records)
     caplog.clear()
@@ -480,7 +481,7 @@ def test_each_operation_logs_its_success_and_its_error(manager, store_dir, caplo
 
 
 def test_no_log_line_shows_a_cdp_url(manager, store_dir, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="raptor_exporter")
     write_session(
         store_dir, "s", cdp_url="ws://user:pw@127.0.0.1:9/devtools/browser/5ec4e7?token=t0ken", idle=9 * DAY
     )
