@@ -65,7 +65,7 @@ def _explain_deleted(store: FileStore, now: float, name: str) -> Explanation | N
             {"at": last.deleted_at, "policy": last.policy, "reason": last.reason, "detail": last.detail},
             f"restore with: raptor-exporter trash restore {shlex.quote(name)}",
         )
-    stems = {name, _safe(name)}
+    stems = (name, _safe(name))
     for entry in store.journal.newest_first():
         if entry.get("name") not in stems:
             continue

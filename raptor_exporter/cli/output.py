@@ -115,5 +115,12 @@ def confirm(question: str, *, yes: bool, remedy: str = "give --yes, or --dry-run
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError(f"there is no terminal to ask on: {remedy}")
-    if not click.confirm(question, err=True):
+    try:
+        confirmed = click.confirm(question, err=True)
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise  # Ctrl-C
+        click.echo(err=True)
+        confirmed = False  # Ctrl-D is no yes
+    if not confirmed:
         raise click.ClickException("not confirmed: nothing was deleted")

@@ -25,8 +25,7 @@ def list_sessions(app: App, output: str) -> None:
     """List the sessions of a store with their state, browser and last access."""
     from raptor_exporter.cli.output import emit_list
     from raptor_exporter.cli.session_rows import session_rows
-    from raptor_exporter.cli.wording import ago, or_dash
-    from raptor_exporter.units import format_size
+    from raptor_exporter.cli.wording import ago, or_dash, size_or_dash
 
     now = time.time()
     if output == "name":
@@ -43,7 +42,7 @@ def list_sessions(app: App, output: str) -> None:
             "BROWSER": lambda row: or_dash(row["browser_type"]),
             "ADDRESS": lambda row: or_dash(row["address"]),
             "LAST ACCESS": lambda row: ago(row["last_accessed"], now, zone),
-            "SIZE": lambda row: format_size(row["size_bytes"]),
+            "SIZE": lambda row: size_or_dash(row["size_bytes"]),
         },
         right=("SIZE",),
         empty=f"no sessions in {app.store.place}",

@@ -33,13 +33,15 @@ def session_rows(store: FileStore, names: list[str] | None = None) -> Iterator[d
 
 def session_row(store: FileStore, name: str) -> dict[str, Any] | None:
     """One session by its stem; what is not known of it is None. None if there is none."""
-    identity = store.identify(name)
-    if identity is None:
-        return None
+    size = None
     try:
+        identity = store.identify(name)
+        if identity is None:
+            return None
+        size = identity.size
         data = store.read(name)
     except UnreadableSession:
-        return _row(name, identity.size, Verdict(UNREADABLE), {}, UNREADABLE)
+        return _row(name, size, Verdict(UNREADABLE), {}, UNREADABLE)
     if data is None:
         return None
     verdict = check(data, store.timezone)
@@ -53,7 +55,9 @@ def missing_row(name: str) -> dict[str, Any]:
     return {"name": name, "state": None, "reason": NOT_FOUND, **dict.fromkeys(keys)}
 
 
-def _row(name: str, size: int, verdict: Verdict, document: dict[str, Any], state: str) -> dict[str, Any]:
+def _row(
+    name: str, size: int | None, verdict: Verdict, document: dict[str, Any], state: str
+) -> dict[str, Any]:
     metadata = document.get("metadata")
     return {
         "name": name,

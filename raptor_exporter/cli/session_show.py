@@ -59,8 +59,7 @@ def _revealed(app: App, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(row: dict[str, Any], now: float, app: App) -> list[tuple[str, str]]:
-    from raptor_exporter.cli.wording import ago, or_dash
-    from raptor_exporter.units import format_size
+    from raptor_exporter.cli.wording import ago, or_dash, size_or_dash
 
     zone = app.store.timezone
     lines = [
@@ -71,7 +70,7 @@ def _lines(row: dict[str, Any], now: float, app: App) -> list[tuple[str, str]]:
         ("Address", or_dash(row["address"])),
         ("Created", _moment(row["created_at"], ago(row["created_at"], now, zone))),
         ("Last access", _moment(row["last_accessed"], ago(row["last_accessed"], now, zone))),
-        ("Size", format_size(row["size_bytes"])),
+        ("Size", size_or_dash(row["size_bytes"])),
     ]
     if "cdp_url" in row:
         lines.append(("CDP URL", or_dash(row["cdp_url"])))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import click
 
@@ -77,12 +76,9 @@ def restore(ctx: click.Context, app: App, names: tuple[str, ...]) -> None:
     from raptor_exporter.exceptions import SessionConflict
 
     recover(app.store)
-    wanted_once = list(dict.fromkeys(names))
-    if _conflicts(app, wanted_once):
-        ctx.exit(1)
     restored: list[str] = []
     failed = False
-    for wanted in wanted_once:
+    for wanted in names:
         try:
             back = restore_from_trash(app.store, wanted)
         except KeyError:
@@ -104,23 +100,6 @@ def restore(ctx: click.Context, app: App, names: tuple[str, ...]) -> None:
     ctx.exit(1 if failed else 0)
 
 
-def _conflicts(app: App, names: Sequence[str]) -> bool:
-    """Whether something asked for is in the store again: then nothing at all is to come back."""
-    from raptor_exporter.cli.output import printable
-    from raptor_exporter.exceptions import SessionConflict
-
-    found = False
-    for wanted in names:
-        try:
-            app.store.trash.check_restorable(wanted)
-        except KeyError:
-            continue  # told when its turn comes
-        except SessionConflict as error:
-            click.echo(f"Error: {printable(wanted)}: {printable(str(error))}", err=True)
-            found = True
-    return found
-
-
 @trash.command()
 @common
 @dry_run
@@ -135,7 +114,10 @@ def empty(app: App, *, dry_run: bool, yes: bool) -> None:
         recover(app.store)
     items = app.store.trash.sessions()
     size = format_size(sum(item.size for item in items))
-    if dry_run or not items:
+    if not items:
+        click.echo("the trash is empty", err=True)
+        return
+    if dry_run:
         click.echo(f"{len(items)} sessions ({size}) would be deleted for good", err=True)
         return
     confirm(f"Delete {len(items)} sessions ({size}) in the trash of {app.store.place} for good?", yes=yes)

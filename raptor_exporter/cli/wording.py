@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import tzinfo
 
 from raptor_exporter.session import parse_timestamp
-from raptor_exporter.units import format_duration
+from raptor_exporter.units import format_duration, format_size
 
 
 def or_dash(text: object) -> str:
     """A dash where nothing is known."""
     return "-" if text is None else str(text)
+
+
+def size_or_dash(size: int | None) -> str:
+    """A number of bytes for people."""
+    return "-" if size is None else format_size(size)
 
 
 def ago(timestamp: str | None, now: float, zone: tzinfo | None = None) -> str:

@@ -147,9 +147,15 @@ class FileStore:
         return None if found is None else found.data
 
     def identify(self, stem: str) -> Identity | None:
-        """The identity that a deletion of this session must find again; None if there is none."""
+        """The identity that a deletion of this session must find again; None if there is none.
+
+        Raises UnreadableSession.
+        """
         with self._reading() as directory:
-            status = _status(directory, stem + SUFFIX) if could_be_stem(stem) else None
+            try:
+                status = _status(directory, stem + SUFFIX) if could_be_stem(stem) else None
+            except OSError as error:
+                raise UnreadableSession(f"{stem}{SUFFIX} can't be looked at now: {error.strerror}") from error
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
         return Identity(status.st_ino, status.st_mtime_ns, status.st_size)
