@@ -40,6 +40,9 @@ _RUNS_SHOWN = 50
 # SIGTERM is obeyed within 5 seconds, come what may.
 _STOP_RUN_SECONDS = 2.0  # for a run in flight to come to a stop
 _STOP_TASKS_SECONDS = 1.5  # for loops and server
+# The schedule's clock and the wall clock are read one after the other, and the wall clock is steered: the
+# same time comes out a little different at each look, and would seem to be a new one.
+_SAME_TIME = 0.01  # seconds
 
 
 class Agent:
@@ -79,6 +82,7 @@ class Agent:
             refresh_timeout=lambda: 3 * self.config.store.refresh_interval,
         )
         self._cleaner.on_run = self._note_run
+        self._next_runs: dict[str, float] = {}  # as they were told, POSIX seconds
         self._runs: deque[RunSummary] = deque(maxlen=_RUNS_SHOWN)
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[object]] = set()
@@ -256,7 +260,13 @@ class Agent:
 
     def _next_run(self, policy: str) -> float | None:
         wait = self._cleaner.schedule.wait(policy)
-        return None if wait is None else time.time() + max(wait, 0.0)
+        if wait is None:
+            return None
+        at = time.time() + max(wait, 0.0)
+        known = self._next_runs.get(policy)
+        if known is None or abs(at - known) > _SAME_TIME:
+            known = self._next_runs[policy] = at
+        return known
 
     def _collectors(self) -> Sequence[Collector]:
         return (

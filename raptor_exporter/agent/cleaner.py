@@ -29,6 +29,7 @@ from raptor_exporter.stores.files import FileStore
 
 logger = logging.getLogger(__name__)
 
+_SHORTEST_PAUSE = 0.1  # seconds; a policy that waits for the first probe stays due all the while
 _LONGEST_PAUSE = 30.0  # seconds; after a suspend the schedule is looked at within this
 
 
@@ -97,7 +98,7 @@ class Cleaner:
             await self.run_due()
             self._clock_guard.observe()
             self._wake.clear()
-            pause = min(max(self.schedule.pause(), 1.0), _LONGEST_PAUSE)
+            pause = min(max(self.schedule.pause(), _SHORTEST_PAUSE), _LONGEST_PAUSE)
             try:
                 await asyncio.wait_for(self._wake.wait(), pause)
             except TimeoutError:

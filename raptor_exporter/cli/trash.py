@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import click
 
@@ -76,9 +77,12 @@ def restore(ctx: click.Context, app: App, names: tuple[str, ...]) -> None:
     from raptor_exporter.exceptions import SessionConflict
 
     recover(app.store)
+    wanted_once = list(dict.fromkeys(names))
+    if _conflicts(app, wanted_once):
+        ctx.exit(1)
     restored: list[str] = []
     failed = False
-    for wanted in names:
+    for wanted in wanted_once:
         try:
             back = restore_from_trash(app.store, wanted)
         except KeyError:
@@ -98,6 +102,23 @@ def restore(ctx: click.Context, app: App, names: tuple[str, ...]) -> None:
         click.echo(printable(name))
     warn_of_policies(app, restored)
     ctx.exit(1 if failed else 0)
+
+
+def _conflicts(app: App, names: Sequence[str]) -> bool:
+    """Whether something asked for is in the store again: then nothing at all is to come back."""
+    from raptor_exporter.cli.output import printable
+    from raptor_exporter.exceptions import SessionConflict
+
+    found = False
+    for wanted in names:
+        try:
+            app.store.trash.check_restorable(wanted)
+        except KeyError:
+            continue  # told when its turn comes
+        except SessionConflict as error:
+            click.echo(f"Error: {printable(wanted)}: {printable(str(error))}", err=True)
+            found = True
+    return found
 
 
 @trash.command()

@@ -18,7 +18,8 @@ from raptor_exporter.config.shapes import WRONG, Shape, did_you_mean, listed
 from raptor_exporter.stores.location import LOCATION_FORM, store_directory
 from raptor_exporter.units import DURATION_FORM, SIZE_FORM, parse_duration, parse_size
 
-_MAX_INTEGER = 2**53 - 1  # what JSON readers everywhere keep exactly; 9 PB or sessions are enough
+_MAX_INTEGER = 2**53 - 1  # what JSON readers everywhere keep exactly; that many sessions are enough
+_MAX_BYTES = 2**63 - 1  # what file systems count to
 
 
 @dataclass(frozen=True)
@@ -178,21 +179,24 @@ class Duration(Shape):
 
 @dataclass(frozen=True)
 class Size(Shape):
-    """A number of bytes, at least so many."""
+    """A number of bytes, at least so many. ``none``: that word is no limit."""
 
     accepted: str = f"{SIZE_FORM}, or a number of bytes"
     least: int = 0
+    none: bool = False
 
     def read(self, node: Node, at: At) -> object:
-        """Bytes."""
+        """Bytes; None is no limit."""
         value = kind(node)
+        if self.none and value is Kind.TEXT and node.value == "none":
+            return None
         if value is not Kind.TEXT and value is not Kind.INTEGER:
             return self.reject(node, at)
         try:
             size = parse_size(node.value)
         except ValueError:
             return self.reject(node, at)
-        return size if self.least <= size <= _MAX_INTEGER else self.reject(node, at)
+        return size if self.least <= size <= _MAX_BYTES else self.reject(node, at)
 
     def schema(self) -> dict[str, Any]:
         """A string or a number."""
@@ -202,6 +206,7 @@ class Size(Shape):
             "anyOf": [
                 {"type": "string", "pattern": f"^{some}{text}"},
                 {"type": "integer", "minimum": self.least},
+                *([{"const": "none"}] if self.none else []),
             ]
         }
 

@@ -167,7 +167,7 @@ PROBE = Fields(
     },
     lambda v: ProbeConfig(**v),
 )
-TRASH_SIZE = Size(f"{SIZE_FORM}, more than 0 (trash: none keeps nothing)", 1)
+TRASH_SIZE = Size(f"{SIZE_FORM}, more than 0 (trash: none keeps nothing), or none for no limit", 1, none=True)
 CLEANUP = Fields(
     {
         "mode": Key(MODE, "plan decides and reports, enforce deletes.", default="plan"),
@@ -184,7 +184,7 @@ CLEANUP = Fields(
                         ),
                         "max_bytes": Key(
                             TRASH_SIZE,
-                            "What the trash may hold; the oldest goes first. Without: no limit.",
+                            "What the trash may hold; the oldest goes first. Without or none: no limit.",
                         ),
                     },
                     lambda v: TrashRules(**v),

@@ -320,26 +320,29 @@ class Trash:
             KeyError: neither a run nor a session in the trash has that name.
             SessionConflict: a session of that name is in the store; nothing was changed.
         """
-        of_run = [t for t in self.sessions() if t.run == wanted]
-        # A superseded one has a newer one in the store: it comes back when it is asked for by its name.
-        chosen = [t for t in of_run if t.reason != SUPERSEDED] or of_run
-        if not chosen:
-            last = self.last(wanted)
-            if last is None:
-                raise KeyError(wanted)
-            chosen = [last]
+        chosen = self._chosen(wanted)
         with self._opened() as (directory, trash):
-            there = [t.name for t in chosen if runs.look(t.name + SUFFIX, directory) is not None]
-            if there:
-                listed = ", ".join(sorted(there)[:5])
-                message = (
-                    f"{len(there)} of {len(chosen)} are in the store again ({listed}): "
-                    "nothing was restored; delete or rename them there first"
-                )
-                raise SessionConflict(message)
+            _check_free(directory, chosen)
             for run in self._held(trash, [chosen[0].run]):
                 return self._restore_all(directory, run, sorted(t.name for t in chosen))
         raise SessionConflict(f"another process is at work on the run {chosen[0].run}: try again")
+
+    def check_restorable(self, wanted: str) -> None:
+        """Raise what ``restore`` would raise now, and change nothing."""
+        chosen = self._chosen(wanted)
+        with self._opened() as (directory, _):
+            _check_free(directory, chosen)
+
+    def _chosen(self, wanted: str) -> list[Trashed]:
+        of_run = [t for t in self.sessions() if t.run == wanted]
+        # A superseded one has a newer one in the store: it comes back when it is asked for by its name.
+        chosen = [t for t in of_run if t.reason != SUPERSEDED] or of_run
+        if chosen:
+            return chosen
+        last = self.last(wanted)
+        if last is None:
+            raise KeyError(wanted)
+        return [last]
 
     def _restore_all(self, directory: int, run: HeldRun, names: list[str]) -> Restored:
         restored = Restored([], [])
@@ -459,6 +462,17 @@ class Trash:
 
 
 _Due = Callable[[str, str, float], bool]
+
+
+def _check_free(directory: int, chosen: list[Trashed]) -> None:
+    there = [t.name for t in chosen if runs.look(t.name + SUFFIX, directory) is not None]
+    if there:
+        listed = ", ".join(sorted(there)[:5])
+        message = (
+            f"{len(there)} of {len(chosen)} are in the store again ({listed}): "
+            "nothing was restored; delete or rename them there first"
+        )
+        raise SessionConflict(message)
 
 
 def _store_id(directory: int) -> StoreId:

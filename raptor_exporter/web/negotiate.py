@@ -25,14 +25,19 @@ class Format(NamedTuple):
     media_type: str
     version: str
     content_type: str
+    also: tuple[str, ...] = ()  # versions that it answers too
 
 
 TEXT: Final = Format("text/plain", "0.0.4", "text/plain; version=0.0.4; charset=utf-8")
 TEXT_1: Final = Format(
     "text/plain", "1.0.0", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 )
+# 0.0.1 is the draft of 1.0.0, which older scrapers and many a curl ask for by number.
 OPENMETRICS: Final = Format(
-    "application/openmetrics-text", "1.0.0", "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    "application/openmetrics-text",
+    "1.0.0",
+    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    also=("0.0.1",),
 )
 # In the order that settles what the client leaves open.
 FORMATS: Final = (TEXT, OPENMETRICS, TEXT_1)
@@ -62,11 +67,11 @@ def _wanted(candidate: Format, items: list[_Item]) -> tuple[int, float]:
     family = candidate.media_type.partition("/")[0]
     for position, item in enumerate(items):
         version = item.parameters.get("version")
-        if item.value == candidate.media_type and version in (None, candidate.version):
+        if item.value == candidate.media_type and version in (None, candidate.version, *candidate.also):
             # Text in its version 1.0.0 is for those who ask for it by number.
             if version is None and candidate is TEXT_1:
                 continue
-            specificity = 2 + (version is not None)
+            specificity = 2 + (version is not None) + (version == candidate.version)
         elif item.value == f"{family}/*" and candidate is not TEXT_1:
             specificity = 1
         elif item.value == "*/*" and candidate is not TEXT_1:
