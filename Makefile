@@ -11,13 +11,16 @@ TEST_TOOLS := chromium:chromium prometheus:prometheus promtool:prometheus \
 # And what the end-to-end tests use besides: containers without a registry.
 E2E_TOOLS := podman:podman runc:runc conmon:conmon catatonit:catatonit /usr/lib/podman/netavark:netavark \
 	/usr/lib/podman/aardvark-dns:aardvark-dns iptables:iptables ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap /bin/kill:procps
+CHAOS_TOOLS := strace:strace /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1:libfaketime
 
 .DELETE_ON_ERROR:
-.PHONY: run test check e2e fuzz clean help
+.PHONY: run test check e2e fuzz chaos bench clean help
 
 help:
 	@echo "make run    start the agent on ~/.raptor/sessions, built-in policies in mode plan"
 	@echo "make test   everything that is proven: style, types, tests with real browsers and a real Prometheus"
+	@echo "make bench  every figure of docs/benchmarks.md, beside what it is compared with"
+	@echo "make chaos  kill -9, errors, clock jumps, floods: trials and losses;  make fuzz: damaged input"
 	@echo "make e2e    the image, the sidecar in a pod, alerts on real trouble, packages (as root, with podman)"
 
 run: $(VENV)/.installed
@@ -36,6 +39,15 @@ e2e: $(VENV)/.dev
 	$(BIN)/python tests/e2e/prepare.py .make/e2e
 	unshare --net sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m long tests/e2e'
 	@cat .make/e2e/figures.txt
+
+# kill -9 and errors at each system call, and real agents on bad days. Counts of trials and losses come last.
+chaos: $(VENV)/.dev
+	@. .ci/tools.sh && need $(CHAOS_TOOLS)
+	$(BIN)/python -m pytest -m long tests/chaos
+
+# Writes docs/benchmarks.md. On a quiet machine, please.
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
 
 # As many cases as `make fuzz FUZZ_CASES=…` says, and others with each FUZZ_SEED.
 fuzz: export FUZZ_CASES ?= 100000
