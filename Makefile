@@ -11,7 +11,7 @@ TEST_TOOLS := chromium:chromium prometheus:prometheus promtool:prometheus \
 # And what the end-to-end tests use besides: containers without a registry.
 E2E_TOOLS := podman:podman runc:runc conmon:conmon catatonit:catatonit /usr/lib/podman/netavark:netavark \
 	/usr/lib/podman/aardvark-dns:aardvark-dns iptables:iptables ip:iproute2 unshare:util-linux mmdebstrap:mmdebstrap /bin/kill:procps
-CHAOS_TOOLS := strace:strace /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1:libfaketime
+CHAOS_TOOLS := strace:strace faketime:faketime
 
 .DELETE_ON_ERROR:
 .PHONY: run test check e2e fuzz chaos bench clean help

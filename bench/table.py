@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-
 from bench.data import copy_store
 from bench.measure import Row, per_call, seconds
 from bench.naive import Info, PlainManager
