@@ -37,9 +37,20 @@ def _now(document: Dashboard) -> Dashboard:
         )
         .with_panel(
             panels.number(
+                "Deleting",
+                "Whether the agent may change the store, as far as permissions tell.",
+                f"min({select('raptor_store_writable')})",
+                words={"0": ("not allowed", "red"), "1": ("allowed", "green")},
+                steps=panels.ALL_OR_NOTHING,
+                alerts=["RaptorStoreNotWritable"],
+            )
+        )
+        .with_panel(
+            panels.number(
                 "Valid",
                 "Session files that pass all five checks.",
                 f"max({in_state('valid')})",
+                width=2,
             )
         )
         .with_panel(
@@ -48,6 +59,7 @@ def _now(document: Dashboard) -> Dashboard:
                 "Session files that fail a check.",
                 f"max({in_state('invalid')})",
                 steps=[(None, "green"), (1, "orange")],
+                width=2,
                 alerts=["RaptorInvalidSessions"],
             )
         )
@@ -57,6 +69,7 @@ def _now(document: Dashboard) -> Dashboard:
                 "Session files that the agent may not read, or that are over 1 MiB. Never deleted.",
                 f"max({in_state('unreadable')})",
                 steps=panels.NONE_IS_GOOD,
+                width=2,
                 alerts=["RaptorUnreadableSessions"],
             )
         )

@@ -211,6 +211,7 @@ TROUBLES = {
     "RaptorRefreshStale": make_the_store_unreadable,
     "RaptorPolicyNotSucceeding": make_the_store_unreadable,
     "RaptorCleanupFailures": make_the_store_read_only,
+    "RaptorStoreNotWritable": make_the_store_read_only,
     "RaptorConfigReloadFailed": break_the_policies,
     "RaptorCapExceeded": pin_more_than_the_cap,
     "RaptorCleanupRefused": let_a_crowd_expire,
