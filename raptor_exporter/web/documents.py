@@ -146,6 +146,11 @@ def _policies(view: AgentView, *, names: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def basis(view: AgentView) -> tuple[object, ...]:
+    """The values that the long documents are made of; the same values make the same documents."""
+    return (view.plan, view.snapshot, view.probes or None, view.config)
+
+
 def sessions(view: AgentView, *, names: bool, offset: int = 0, limit: int = MOST_SESSIONS) -> dict[str, Any]:
     """Every session by name with its fate, or only how many there are."""
     plan = view.plan

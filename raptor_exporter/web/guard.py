@@ -44,9 +44,11 @@ class Limits:
 
 @dataclass
 class Guard:
-    """Who is connected, and who goes first when there are too many: whoever has waited longest.
+    """Who is connected, and who goes first when there are too many.
 
-    A slow client thereby loses its place to a new one, while a scraper, which asks at once, doesn't.
+    First those who have never finished a request, then those who have, and of each the one that has
+    waited longest. A slow client thereby loses its place to a new one. A scraper, which asks at once
+    and keeps its connection, doesn't.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -55,7 +57,8 @@ class Guard:
     clock: Callable[[], float] = time.monotonic
     refused: int = 0
     _all: set[GuardedProtocol] = field(default_factory=set)
-    _waiting: dict[GuardedProtocol, None] = field(default_factory=dict)  # in the order of their waiting
+    _strangers: dict[GuardedProtocol, None] = field(default_factory=dict)  # in the order of their coming
+    _idle: dict[GuardedProtocol, None] = field(default_factory=dict)  # in the order of their last answers
     _tokens: float = 0.0
     _filled_at: float = 0.0
 
@@ -77,29 +80,30 @@ class Guard:
             return False
         self._tokens -= 1
         if len(self._all) >= self.most:
-            oldest = next(iter(self._waiting), None)
+            oldest = next(iter(self._strangers), None) or next(iter(self._idle), None)
             if oldest is None:  # everybody is being served
                 self.refused += 1
                 return False
             self.gone(oldest)
             oldest.evict()
         self._all.add(protocol)
-        self._waiting[protocol] = None
+        self._strangers[protocol] = None
         return True
 
-    def is_waiting(self, protocol: GuardedProtocol) -> None:
-        """It has no request in the works."""
-        if protocol in self._all:
-            self._waiting.setdefault(protocol)
-
     def is_served(self, protocol: GuardedProtocol) -> None:
-        """It has."""
-        self._waiting.pop(protocol, None)
+        """It has a request in the works."""
+        self._strangers.pop(protocol, None)
+        self._idle.pop(protocol, None)
+
+    def is_idle(self, protocol: GuardedProtocol) -> None:
+        """It has had its answer."""
+        if protocol in self._all:
+            self._idle[protocol] = None
 
     def gone(self, protocol: GuardedProtocol) -> None:
         """It has left."""
         self._all.discard(protocol)
-        self._waiting.pop(protocol, None)
+        self.is_served(protocol)
 
     def evict_all(self) -> None:
         """Cut every connection that is left."""
@@ -209,7 +213,7 @@ class GuardedProtocol(H11Protocol):
         if self.transport.is_closing():
             self._set_deadline(self._guard.limits.linger)
         elif not self._is_serving():
-            self._guard.is_waiting(self)
+            self._guard.is_idle(self)
 
     def timeout_keep_alive_handler(self) -> None:
         """The client asked nothing more."""

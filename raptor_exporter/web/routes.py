@@ -21,7 +21,7 @@ from raptor_exporter.web.assets import load_assets
 from raptor_exporter.web.exposition import Exposition
 from raptor_exporter.web.negotiate import GZIP, IDENTITY, Format, choose_encoding, choose_format
 from raptor_exporter.web.page import StatusPage
-from raptor_exporter.web.shared import Shared
+from raptor_exporter.web.shared import Kept, Shared
 from raptor_exporter.web.view import AgentView
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Pages:
         *,
         lifecycle: bool,
         reload_web_config: Callable[[], list[str]],
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._view = view
         self._access = access
@@ -62,9 +63,10 @@ class Pages:
         self._reloading = asyncio.Lock()
         self._exposition = Exposition(lambda: view.collectors)
         self._metrics: Shared[tuple[Format, str]] = Shared(
-            self._write_metrics, executor, inline_below=_INLINE_SECONDS
+            self._write_metrics, executor, inline_below=_INLINE_SECONDS, crowded=crowded
         )
         self._documents: Shared[_Asked] = Shared(self._write_document, executor)
+        self._kept: Kept[_Asked] = Kept()
         self._page = StatusPage()
         self._assets = load_assets()
 
@@ -152,15 +154,20 @@ class Pages:
     def _write_document(self, asked: _Asked) -> bytes:
         view, names = self._view, asked.names
         if asked.document == "page":
-            body = self._page.render(view, names=names)
-        elif asked.document == "status":
-            body = documents.to_json(documents.status(view, names=names))
-        elif asked.document == "plan":
-            body = documents.to_json(documents.plan(view, names=names))
-        else:
-            part = documents.sessions(view, names=names, offset=asked.offset, limit=asked.limit)
-            body = documents.to_json(part)
-        return _encode(body, asked.encoding)
+            return _encode(self._page.render(view, names=names), asked.encoding)
+        if asked.document == "status":
+            return _encode(documents.to_json(documents.status(view, names=names)), asked.encoding)
+        # Kept in both encodings: clients that don't read hold on to the one copy, not to one each.
+        return self._kept.get(
+            asked, documents.basis(view), lambda: _encode(self._long(asked), asked.encoding)
+        )
+
+    def _long(self, asked: _Asked) -> bytes:
+        if asked.document == "plan":
+            return documents.to_json(documents.plan(self._view, names=asked.names))
+        return documents.to_json(
+            documents.sessions(self._view, names=asked.names, offset=asked.offset, limit=asked.limit)
+        )
 
     async def asset(self, request: Request) -> Response:
         """A script, style sheet or icon of the page."""
@@ -201,3 +208,4 @@ def _send(body: bytes, headers: Mapping[str, str], encoding: str) -> Response:
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(body), _CHUNK):
         yield body[start : start + _CHUNK]
+        await asyncio.sleep(0)  # others have their turn, and that the client has left is noticed

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +23,10 @@ from raptor_exporter.web.view import AgentView
 
 logger = logging.getLogger(__name__)
 
+# asyncio accepts as many connections in one go as it lets the kernel queue. In a flood that is so many
+# that the first of them would have to make room for the last before anybody has read its request.
+_ACCEPTED_AT_ONCE = 16
+_CROWD = 4  # requests in the works at once
 _GRACE = 1  # second for requests in the works when the server ends
 
 
@@ -92,10 +97,18 @@ class HttpServer:
         for s in self._sockets:
             s.close()
 
+    def _crowded(self) -> bool:
+        return self._server is not None and len(self._server.server_state.tasks) > _CROWD
+
     def _make_server(self, guard: Guard, passwords: PasswordCheck, executor: ThreadPoolExecutor) -> _Server:
         access = Access(lambda: self._live.config, passwords, only_loopback=only_loopback(self._sockets))
         pages = Pages(
-            self._view, access, executor, lifecycle=self._lifecycle, reload_web_config=self._live.check
+            self._view,
+            access,
+            executor,
+            lifecycle=self._lifecycle,
+            reload_web_config=self._live.check,
+            crowded=self._crowded,
         )
         config = uvicorn.Config(
             build_app(pages, access, lambda: self._live.config),
@@ -107,7 +120,7 @@ class HttpServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=BACKLOG,
+            backlog=_ACCEPTED_AT_ONCE,
             timeout_keep_alive=self._limits.keep_alive,  # type: ignore[arg-type]  # seconds, also of a float
             timeout_graceful_shutdown=_GRACE,
             h11_max_incomplete_event_size=self._limits.header_bytes,
@@ -117,6 +130,12 @@ class HttpServer:
 
 class _Server(uvicorn.Server):
     """uvicorn that leaves signals to the agent."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept; the kernel goes on queueing more than are accepted at once."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(BACKLOG)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

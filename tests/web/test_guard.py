@@ -174,6 +174,24 @@ def test_nobody_who_is_being_served_is_cut_for_a_newcomer():
     assert guard.admit(clients[8])
 
 
+def test_who_has_had_an_answer_keeps_its_place_before_strangers():
+    class Client:
+        cut = False
+
+        def evict(self):
+            self.cut = True
+
+    guard = Guard(Limits(connections=8))
+    scraper = Client()
+    guard.admit(scraper)
+    guard.is_served(scraper)
+    guard.is_idle(scraper)
+    strangers = [Client() for _ in range(50)]
+    assert all(guard.admit(s) for s in strangers)
+    assert not scraper.cut
+    assert [s.cut for s in strangers] == [True] * 43 + [False] * 7
+
+
 def test_the_server_ends_soon_with_every_kind_of_client_hanging_on(tmp_path):
     view = many_sessions(10_000)
     with serving(view) as server, connections(server, 12) as clients:

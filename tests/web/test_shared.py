@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from raptor_exporter.web.shared import Shared
+from raptor_exporter.web.shared import Kept, Shared
 
 
 def run(scenario):
@@ -76,11 +76,29 @@ def test_only_what_was_quick_is_made_in_the_loop():
         return b""
 
     async def scenario(executor):
-        shared = Shared(make, executor, inline_below=0.05)
-        for seconds in (0.0, 0.2, 0.0, 0.0):
+        shared = Shared(make, executor, inline_below=0.05, crowded=lambda: crowd[0])
+        for seconds, crowd[0] in ((0.0, False), (0.2, False), (0.0, False), (0.0, False), (0.0, True)):
             busy[0] = seconds
             await shared.get("a")
 
+    crowd = [False]
     run(scenario)
-    # The first is unknown, the second was announced as quick, the third therefore not.
-    assert threads == [False, True, False, True]
+    # The first is unknown, the second was expected to be quick, the third therefore not; in a crowd none is.
+    assert threads == [False, True, False, True, False]
+
+
+def test_a_long_answer_is_kept_until_what_it_was_made_of_changes():
+    made = []
+
+    def make():
+        made.append(None)
+        return str(len(made)).encode()
+
+    kept = Kept(most=2)
+    one, other = ["same"], ["same"]
+    assert [kept.get("a", (one, None), make) for _ in range(3)] == [b"1"] * 3
+    assert kept.get("a", (other, None), make) == b"2"  # equal is not the same: comparing would be dear
+    assert kept.get("b", (one, None), make) == b"3"
+    assert kept.get("c", (one, None), make) == b"4"
+    assert kept.get("b", (one, None), make) == b"3"
+    assert kept.get("a", (other, None), make) == b"5"  # it had to make room
