@@ -40,6 +40,10 @@ SIGNS = (
         b"!!timestamp ",
         b"!",
         b"!!int ",
+        b"!!float ",
+        b"!!bool ",
+        b"!!null ",
+        b"! ",
         b"|",
         b">",
     ),
@@ -145,7 +149,7 @@ def _hold_to_their_form(problems):
     for problem in problems:
         text = str(problem)
         assert PLACE.match(text), text
-        assert "\n" not in text
+        assert text.isprintable(), text
         assert len(text) < 3000, text
 
 
