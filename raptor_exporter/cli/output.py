@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ Row = Mapping[str, Any]
 
 # Wide enough for any table: what goes into a pipe must not be folded.
 _PIPE_WIDTH = 100_000
+
+_HEARD_WITHIN = 0.1  # seconds
 
 
 def printable(text: str) -> str:
@@ -115,12 +118,12 @@ def confirm(question: str, *, yes: bool, remedy: str = "give --yes, or --dry-run
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError(f"there is no terminal to ask on: {remedy}")
-    try:
-        confirmed = click.confirm(question, err=True)
-    except click.Abort as abort:
-        if not isinstance(abort.__context__, EOFError):
-            raise  # Ctrl-C
+    click.echo(f"{question} [y/N]: ", nl=False, err=True)
+    # A Ctrl-C in the instant before a read that blocks would only be heard after the answer.
+    while not select.select([sys.stdin], [], [], _HEARD_WITHIN)[0]:
+        continue
+    answer = sys.stdin.readline()
+    if not answer:  # Ctrl-D is no yes
         click.echo(err=True)
-        confirmed = False  # Ctrl-D is no yes
-    if not confirmed:
+    if answer.strip().lower() not in ("y", "yes"):
         raise click.ClickException("not confirmed: nothing was deleted")

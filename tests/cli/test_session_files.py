@@ -211,7 +211,9 @@ class TestDelete:
         assert login.exists()
         assert not (store_dir / ".raptor").exists()
 
-    @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1), ("\x04", 1), ("\x03", 130)])
+    @pytest.mark.parametrize(
+        ("answer", "status"), [("y\n", 0), ("YES\n", 0), ("n\n", 1), ("\n", 1), ("\x04", 1), ("\x03", 130)]
+    )
     def test_on_a_terminal_it_asks(self, store_dir, login, answer, status):
         controller, terminal = pty.openpty()
         process = subprocess.Popen(
