@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from raptor_exporter import __version__
-from raptor_exporter.cli.lazy import LazyGroup
+from raptor_exporter.cli.lazy import LazyGroup, ReaderGone
 
 DONE = 0
 FAILED = 1
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_stdout()  # the reader has all it wanted
+    except (ReaderGone, BrokenPipeError):
+        _discard_stdout()
         return DONE
     except OSError as error:  # a full disk behind stdout, for one: what stores and browsers raise is named
         _discard_stdout()
