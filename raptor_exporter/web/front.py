@@ -84,6 +84,10 @@ class Front:
     async def _refuse(
         self, scope: Scope, headers: Headers, receive: Receive, rate: RateLimit | None
     ) -> Response | None:
+        if "transfer-encoding" in headers:
+            return PlainTextResponse(
+                "No request here needs a body.\n", HTTPStatus.LENGTH_REQUIRED, {"Connection": "close"}
+            )
         if not await _drain(headers, receive):
             return PlainTextResponse(
                 "No request here needs a body.\n",
@@ -102,11 +106,10 @@ class Front:
 async def _drain(headers: Headers, receive: Receive) -> bool:
     """Read and drop the body; False if it is too large or too slow to go on with the connection."""
     length = headers.get("content-length", "0")
-    if "transfer-encoding" not in headers:
-        if length == "0":
-            return True
-        if not length.isdigit() or int(length) > MAX_BODY:
-            return False
+    if length == "0":
+        return True
+    if not length.isdigit() or int(length) > MAX_BODY:
+        return False
     size, more = 0, True
     try:
         async with asyncio.timeout(BODY_SECONDS):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import resource
 import socket
 import ssl
@@ -26,6 +27,9 @@ from uvicorn.server import ServerState
 
 logger = logging.getLogger(__name__)
 
+_PIECE = 1024  # bytes that the parser gets at a time
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -40,6 +44,7 @@ class Limits:
     keep_alive: float = 130.0  # over twice the usual scrape interval, so that scrapers keep their connection
     linger: float = 10.0  # for the rest of a last response, and for the goodbye of TLS
     header_bytes: int = 16 * 1024
+    header_lines: int = 100
 
 
 @dataclass
@@ -128,6 +133,9 @@ class GuardedProtocol(H11Protocol):
         self._plain: asyncio.Transport | None = None
         self._established = False
         self._early = bytearray()  # what came along with the end of the handshake
+        self._inbox = bytearray()  # what the parser hasn't seen yet
+        self._lines = 0  # of the header that is being received
+        self._deaf = False  # the rest of the connection is not of interest
         self._handshake: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -185,15 +193,37 @@ class GuardedProtocol(H11Protocol):
             if len(self._early) > self._guard.limits.header_bytes:
                 self.evict()
             return
-        # In pieces, for the parser limits only headers that are still incomplete.
-        step = self._guard.limits.header_bytes // 4
-        for start in range(0, len(data), step):
-            super().data_received(data[start : start + step])
-            if self.transport.is_closing():
-                return
+        if self._deaf:
+            return
+        self._inbox += data
+        self._feed()
         # Every byte ends uvicorn's keep-alive time, so a limit of ours must hold from the first one.
-        if not self._is_serving() and self._deadline is None:
+        if not self._is_serving() and self._deadline is None and not self.transport.is_closing():
             self._set_deadline(self._guard.limits.headers)
+
+    def _feed(self) -> None:
+        """Give the parser what it needs and no more: it has no limit on what it got whole."""
+        while self._inbox and not self.transport.is_closing():
+            if self._is_serving() and self.conn.their_state is not h11.SEND_BODY:
+                # The next request waits for its turn where it costs nothing.
+                if len(self._inbox) > self._guard.limits.header_bytes:
+                    self.flow.pause_reading()
+                return
+            piece = bytes(self._inbox[:_PIECE])
+            del self._inbox[:_PIECE]
+            if not self._is_serving():
+                self._lines += _HEADER_END.split(piece, 1)[0].count(b"\n")
+                if self._lines > self._guard.limits.header_lines:
+                    self.send_400_response("Too many headers.")
+                    return
+            super().data_received(piece)
+            if self._is_serving():
+                self._lines = 0
+                if any(name == b"transfer-encoding" for name, _ in self.headers):
+                    # A chunk of one byte costs a thousand times its size, and no request here needs any.
+                    self._deaf = True
+                    self._inbox.clear()
+                    self.flow.pause_reading()
 
     def handle_events(self) -> None:
         """Let the parser work on what was received."""
@@ -206,14 +236,23 @@ class GuardedProtocol(H11Protocol):
             self._guard.is_served(self)
             self._set_deadline(self._guard.limits.response)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what was received, also in the middle of a request that is being answered."""
+        if self._is_serving():
+            self.cycle.disconnected = True  # nobody will hear that answer: it is dropped without complaint
+            self.cycle.message_event.set()
+        super().send_400_response(msg)
+
     def on_response_complete(self) -> None:
         """A response was written, if not read by the client yet."""
         self._drop_deadline()
         super().on_response_complete()
         if self.transport.is_closing():
             self._set_deadline(self._guard.limits.linger)
-        elif not self._is_serving():
+            return
+        if not self._is_serving():
             self._guard.is_idle(self)
+            self._feed()
 
     def timeout_keep_alive_handler(self) -> None:
         """The client asked nothing more."""

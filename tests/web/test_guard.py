@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 
+import h11
 import pytest
 from support.agent_view import View, many_sessions, seven_sessions
 from support.certificates import self_signed
@@ -102,13 +103,45 @@ def test_a_websocket_upgrade_is_just_a_get():
         assert b"200 OK" in raw(server, request).partition(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("headers", [b"Content-Length: 99999999", b"Transfer-Encoding: chunked"])
-def test_a_body_that_is_too_large_is_refused(headers):
-    chunks = b"4000\r\n" + b"x" * 0x4000 + b"\r\n" + b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
-    body = chunks if b"chunked" in headers else b"x" * 20_000
-    request = b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\n" + headers + b"\r\n\r\n" + body
+def test_a_body_that_is_too_large_is_refused():
+    request = b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20_000
     with serving(View(), lifecycle=True) as server:
         assert raw(server, request).startswith(b"HTTP/1.1 413 ")
+        small = request.replace(b"20000", b"9000").replace(b"localhost", b"localhost\r\nConnection: close")
+        assert raw(server, small[:9200]).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_body_in_chunks_is_refused_before_it_is_parsed():
+    request = b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(View(), lifecycle=True) as server:
+        parsed = []
+        h11_data = h11.Data
+
+        def data(**fields):
+            parsed.append(fields)
+            return h11_data(**fields)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(h11._readers, "Data", data)
+            assert raw(server, request + b"1\r\nx\r\n" * 20_000).startswith(b"HTTP/1.1 411 ")
+        assert len(parsed) < 1024 / 6 + 1
+
+
+def test_a_header_of_very_many_lines_is_refused():
+    request = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    with serving(View()) as server:
+        assert raw(server, request + b"a:\r\n" * 90 + b"\r\n").startswith(b"HTTP/1.1 200 ")
+        assert raw(server, request + b"a:\r\n" * 110 + b"\r\n").startswith(b"HTTP/1.1 400 ")
+        assert raw(server, request + b"a:\r\n" * 3000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_very_many_pipelined_requests_are_answered_one_after_the_other():
+    request = b"HEAD /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with serving(View()) as server:
+        answer = raw(server, request * 1500 + last, 60)
+    assert answer.count(b"HTTP/1.1 200 OK") == 1500
+    assert answer.count(b"HTTP/1.1 404 ") == 1
 
 
 def test_a_client_that_does_not_read_its_answer_is_cut():
