@@ -75,6 +75,9 @@ def redact_devtools(text: str) -> str:
     return _DEVTOOLS.sub(lambda match: match[1] + HIDDEN, text)
 
 
+_DEEPEST = 30  # levels of metadata that are shown; a file may nest deeper than Python can follow
+
+
 def redact_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """A session's metadata as it may be shown: every URL in it without what could be a secret."""
     shown = {redact(key): _shown(value) for key, value in metadata.items()}
@@ -84,12 +87,14 @@ def redact_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _shown(value: object) -> object:
+def _shown(value: object, depth: int = 0) -> object:
     if isinstance(value, str):
         # A value that is a page's URL keeps its path: it tells sessions apart. Others are texts.
         return redact_page_url(value) if re.match(r"https?://\S+\Z", value, re.IGNORECASE) else redact(value)
+    if depth > _DEEPEST and isinstance(value, Mapping | list):
+        return "…"
     if isinstance(value, Mapping):
-        return {redact(str(key)): _shown(item) for key, item in value.items()}
+        return {redact(str(key)): _shown(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shown(item) for item in value]
+        return [_shown(item, depth + 1) for item in value]
     return value

@@ -84,3 +84,12 @@ def test_metadata_is_shown_with_every_url_in_it_redacted_however_deep():
     assert shown["env"] == "ci"
     assert shown["runs"] == 5
     assert shown["page_url"] == "https://shop.example/cart"
+
+
+def test_metadata_that_nests_without_end_is_shown_down_to_a_level():
+    deep: list = []
+    for _ in range(5000):
+        deep = [deep]
+    shown = redact_metadata({"k": deep, "l": "x"})
+    assert shown["l"] == "x"
+    assert json.dumps(shown["k"], ensure_ascii=False).strip("[]") == '"…"'
