@@ -14,6 +14,7 @@ from typing import Any
 
 from raptor_exporter import __version__
 from raptor_exporter.agent.cleaner import Cleaner
+from raptor_exporter.agent.details import Details, Metadata
 from raptor_exporter.agent.prober import Prober
 from raptor_exporter.agent.refresher import Refresher
 from raptor_exporter.agent.reloader import Reloader
@@ -83,6 +84,7 @@ class Agent:
         )
         self._cleaner.on_run = self._note_run
         self._next_runs: dict[str, float] = {}  # as they were told, POSIX seconds
+        self._details = Details(store.read)
         self._runs: deque[RunSummary] = deque(maxlen=_RUNS_SHOWN)
         self._tasks: list[asyncio.Task[None]] = []
         self._side_tasks: set[asyncio.Task[object]] = set()
@@ -145,6 +147,10 @@ class Agent:
     def runs(self) -> Sequence[RunSummary]:
         """The last runs, the newest first."""
         return tuple(self._runs)
+
+    def metadata(self, names: Sequence[str]) -> Mapping[str, Metadata]:
+        """Whole metadata, as far as it can be read now."""
+        return self._details.metadata(names)
 
     async def reload(self) -> list[str]:
         """Read the configuration again; returns its errors, empty when it is in force."""

@@ -10,6 +10,7 @@ import json
 import time
 from array import array
 from bisect import bisect_left
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -151,8 +152,13 @@ def basis(view: AgentView) -> tuple[object, ...]:
     return (view.plan, view.snapshot, view.probes or None, view.config)
 
 
-def sessions(view: AgentView, *, names: bool, offset: int = 0, limit: int = MOST_SESSIONS) -> dict[str, Any]:
-    """Every session by name with its fate, or only how many there are."""
+def sessions(
+    view: AgentView, *, names: bool, offset: int = 0, limit: int = MOST_SESSIONS, whole: bool = True
+) -> dict[str, Any]:
+    """Every session by name with its fate, or only how many there are.
+
+    ``whole``: with all metadata, not only with what the snapshot has of it.
+    """
     plan = view.plan
     # A plan and the snapshot that it was made of belong together.
     snapshot = plan.snapshot if plan is not None else view.snapshot
@@ -166,14 +172,19 @@ def sessions(view: AgentView, *, names: bool, offset: int = 0, limit: int = MOST
     }
     if names:
         chosen = sorted(records)[offset : offset + limit]
-        document["sessions"] = [_session(records[name], plan, view) for name in chosen]
+        metadata = view.metadata(chosen) if whole else {}
+        document["sessions"] = [
+            _session(records[name], plan, view, metadata.get(name, records[name].metadata)) for name in chosen
+        ]
     else:
         document.update(_totals(snapshot))
         document["sessions"] = []
     return document
 
 
-def _session(record: Record, plan: Plan | None, view: AgentView) -> dict[str, Any]:
+def _session(
+    record: Record, plan: Plan | None, view: AgentView, metadata: Mapping[str, Any]
+) -> dict[str, Any]:
     decision = plan.decide(record.name) if plan is not None else None
     endpoint = None
     if view.config.probe is not None:
@@ -190,7 +201,7 @@ def _session(record: Record, plan: Plan | None, view: AgentView) -> dict[str, An
         "size_bytes": record.size,
         "address": record.endpoint.address if record.endpoint is not None else None,
         "endpoint": endpoint,
-        "metadata": redact_metadata(record.metadata),
+        "metadata": redact_metadata(metadata),
         "policy": decision.policy if decision else None,
         "action": decision.action if decision else None,
         "action_reason": decision.reason if decision else None,

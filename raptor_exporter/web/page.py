@@ -45,7 +45,7 @@ class StatusPage:
         text = self._template.render(
             now=time.time(),
             status=status,
-            sessions=documents.sessions(view, names=names, limit=FIRST_ROWS),
+            sessions=documents.sessions(view, names=names, limit=FIRST_ROWS, whole=False),
             first_rows=FIRST_ROWS,
             health=tiles.health(status),
             messages=tiles.messages(status),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client.metrics_core import Metric
 
@@ -80,7 +80,7 @@ class Collector(Protocol):
 
 
 class AgentView(Protocol):
-    """The agent as its HTTP face sees it. Everything answers at once, from memory, in the loop's thread."""
+    """The agent as its HTTP face sees it. Properties answer at once, from memory, in the loop's thread."""
 
     @property
     def build(self) -> Build:
@@ -145,6 +145,13 @@ class AgentView(Protocol):
     @property
     def collectors(self) -> Sequence[Collector]:
         """In the order of the exposition."""
+        ...
+
+    def metadata(self, names: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Whole metadata of sessions, as far as it can be read now; called from a thread, and may wait.
+
+        What is missing is shown with what the snapshot has: the keys that policies ask for.
+        """
         ...
 
     async def reload(self) -> list[str]:

@@ -83,6 +83,9 @@ class View:
     def __post_init__(self):
         self.collectors = self.collectors or [Sessions(self)]
 
+    def metadata(self, names):  # as little as a store that can't be read
+        return {}
+
     async def reload(self) -> list[str]:
         self.reloads += 1
         return self.reload_errors
