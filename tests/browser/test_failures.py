@@ -157,21 +157,27 @@ def test_a_listener_that_never_answers(store):
     assert f"its browser at {listener.address} hangs" in message
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"SSH-2.0-OpenSSH_9.2\r\n",
-        http_answer("<h1>It works!</h1>"),
-        http_answer("{}", "404 Not Found"),
-        http_answer('{"webSocketDebuggerUrl": 5}'),
-        b"",
-        b"\x00\xff" * 4096,
-    ],
-)
-def test_garbage(store, answer):
-    with answering(answer) as listener:
-        message = restoring(store, "not_a_browser", cdp_url=f"ws://{listener.address}{SECRET}")
-    assert f"its browser is gone: what listens at {listener.address}" in message
+GARBAGE = [
+    b"SSH-2.0-OpenSSH_9.2\r\n",
+    http_answer("<h1>It works!</h1>"),
+    http_answer("{}", "404 Not Found"),
+    http_answer('{"webSocketDebuggerUrl": 5}'),
+    b"",
+    b"\x00\xff" * 4096,
+]
+
+
+def test_garbage(store):
+    async def story():
+        async with SessionManager(store) as manager:
+            for answer in GARBAGE:
+                with answering(answer) as listener:
+                    write_session(store, "login", cdp_url=f"ws://{listener.address}{SECRET}")
+                    error = await failing(manager, "not_a_browser")
+                assert f"its browser is gone: what listens at {listener.address}" in str(error)
+
+    asyncio.run(story())
+    assert drivers() == []
 
 
 def test_something_that_answers_like_the_browser_and_then_is_none(store):
