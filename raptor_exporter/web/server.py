@@ -14,10 +14,11 @@ import uvicorn
 
 from raptor_exporter.web.access import Access
 from raptor_exporter.web.front import build_app
-from raptor_exporter.web.guard import Guard, GuardedProtocol, Limits
+from raptor_exporter.web.guard import Guard, Limits
 from raptor_exporter.web.listen import BACKLOG, bound_address, listen, only_loopback
 from raptor_exporter.web.live import LiveWebConfig
 from raptor_exporter.web.passwords import PasswordCheck
+from raptor_exporter.web.protocol import GuardedProtocol
 from raptor_exporter.web.routes import Pages
 from raptor_exporter.web.view import AgentView
 
