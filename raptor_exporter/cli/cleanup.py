@@ -21,7 +21,13 @@ def cleanup() -> None:
     """Delete sessions, into the trash. Guards and `protect` hold; --dry-run shows what and why."""
 
 
-@cleanup.command()
+@cleanup.command(
+    epilog="""\b
+Examples:
+  raptor-exporter cleanup expired --dry-run
+  raptor-exporter cleanup expired --max-age 3d --yes
+""",
+)
 @common
 @listing
 @option(
@@ -43,7 +49,13 @@ def expired(
     ctx.exit(clean_up(app, rules, None, output=output, yes=yes, dry_run=dry_run))
 
 
-@cleanup.command()
+@cleanup.command(
+    epilog="""\b
+Examples:
+  raptor-exporter cleanup invalid --dry-run
+  raptor-exporter cleanup invalid --yes
+""",
+)
 @common
 @listing
 @force
@@ -60,7 +72,14 @@ def invalid(ctx: click.Context, app: App, output: str, *, force: bool, dry_run: 
     ctx.exit(clean_up(app, rules, None, output=output, yes=yes, dry_run=dry_run))
 
 
-@cleanup.command("all")
+@cleanup.command(
+    "all",
+    epilog="""\b
+Examples:
+  raptor-exporter cleanup all --dry-run
+  raptor-exporter cleanup all --yes
+""",
+)
 @common
 @listing
 @dry_run
@@ -75,7 +94,13 @@ def everything(ctx: click.Context, app: App, output: str, *, dry_run: bool, yes:
     ctx.exit(clean_up(app, rules, None, output=output, yes=yes, dry_run=dry_run))
 
 
-@cleanup.command()
+@cleanup.command(
+    epilog="""\b
+Examples:
+  raptor-exporter cleanup run --dry-run
+  raptor-exporter cleanup run ci-sessions --enforce --yes
+""",
+)
 @click.argument("policies", nargs=-1, metavar="[POLICY]...")
 @common
 @listing

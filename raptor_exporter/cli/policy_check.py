@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from raptor_exporter.config import Config
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  raptor-exporter policy check raptor.yaml
+  raptor-exporter policy check - < raptor.yaml
+""",
+)
 @click.argument("file", required=False, metavar="[FILE]")
 @common
 def check(app: App, file: str | None) -> None:
@@ -32,7 +38,12 @@ def check(app: App, file: str | None) -> None:
         click.echo(f"{place}: warning: {warning}", err=True)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  raptor-exporter policy schema > raptor.schema.json
+""",
+)
 @common
 def schema(_app: App) -> None:
     """Print the JSON Schema (draft 2020-12) of the configuration, for editors and other programs."""

@@ -10,7 +10,12 @@ from raptor_exporter.cli.app import App
 from raptor_exporter.cli.options import common, object_output
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  raptor-exporter policy explain login
+""",
+)
 @click.argument("name")
 @common
 @object_output

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from raptor_exporter.cleanup.plan import Plan
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  raptor-exporter policy plan --config raptor.yaml
+  raptor-exporter policy plan ci-sessions --at +7d
+  raptor-exporter policy plan -o json | jq '.decisions[] | select(.action == "delete")'
+""",
+)
 @click.argument("policies", nargs=-1, metavar="[POLICY]...")
 @common
 @object_output

@@ -62,10 +62,11 @@ def _lines(row: dict[str, Any], now: float, app: App) -> list[tuple[str, str]]:
     from raptor_exporter.cli.wording import ago, or_dash, size_or_dash
 
     zone = app.store.timezone
+    state, reason = row["state"], row["reason"]
     lines = [
         ("Name", row["name"]),
         ("Session id", or_dash(row["session_id"])),
-        ("State", row["state"] if row["reason"] is None else f"{row['state']} ({row['reason']})"),
+        ("State", state if reason in (None, state) else f"{state} ({reason})"),
         ("Browser", or_dash(row["browser_type"])),
         ("Address", or_dash(row["address"])),
         ("Created", _moment(row["created_at"], ago(row["created_at"], now, zone))),

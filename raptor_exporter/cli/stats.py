@@ -8,7 +8,14 @@ from raptor_exporter.cli.app import App
 from raptor_exporter.cli.options import common, nameless_output
 
 
-@click.command("stats")
+@click.command(
+    "stats",
+    epilog="""\b
+Examples:
+  raptor-exporter stats
+  raptor-exporter stats -o json | jq .invalid
+""",
+)
 @common
 @nameless_output
 def stats(app: App, output: str) -> None:

@@ -23,7 +23,14 @@ def trash() -> None:
     """List, restore and empty what was deleted."""
 
 
-@trash.command("list")
+@trash.command(
+    "list",
+    epilog="""\b
+Examples:
+  raptor-exporter trash list
+  raptor-exporter trash list -o json | jq '.[] | select(.policy == "expired") | .name'
+""",
+)
 @common
 @listing
 def list_trash(app: App, output: str) -> None:
@@ -62,7 +69,13 @@ def list_trash(app: App, output: str) -> None:
     )
 
 
-@trash.command()
+@trash.command(
+    epilog="""\b
+Examples:
+  raptor-exporter trash restore login            the last deleted session of that name
+  raptor-exporter trash restore 20261123T081500Z-ab12cd
+""",
+)
 @click.argument("names", nargs=-1, required=True, metavar="RUN_OR_NAME...")
 @common
 @click.pass_context
@@ -121,7 +134,13 @@ def _conflicts(app: App, names: Sequence[str]) -> bool:
     return found
 
 
-@trash.command()
+@trash.command(
+    epilog="""\b
+Examples:
+  raptor-exporter trash empty --dry-run
+  raptor-exporter trash empty --yes
+""",
+)
 @common
 @dry_run
 @yes

@@ -112,6 +112,12 @@ def test_every_command_has_help_on_stdout(command, words):
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=spelled)
+def test_every_command_shows_examples_of_itself(command, words):
+    text = command(*words, "--help").out
+    assert f"  raptor-exporter {' '.join(words)}" in text.split("Examples:\n")[1]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=spelled)
 def test_every_command_takes_the_common_options_and_every_option_names_its_variable(command, words):
     text = " ".join(command(*words, "--help").out.split())
     assert {"--store", "--config", "--log.level", "--log.format"} <= set(re.findall(r"--[a-z.-]+", text))
