@@ -30,6 +30,7 @@ from raptor_exporter.metrics.store import SessionCollector, StoreCollector
 from raptor_exporter.session import Endpoint
 from raptor_exporter.stores.base import Record, Snapshot, Wanted
 from raptor_exporter.units import DURATION_FORM, SIZE_FORM
+from raptor_exporter.web.exposition import collector_errors
 
 DOCS = Path(__file__).resolve().parent
 
@@ -146,6 +147,8 @@ def families() -> Iterator[Metric]:
     ).collect()
     yield from ConfigCollector(lambda: True, lambda: 1.0).collect()
     yield from BuildCollector().collect()
+    collectors = (SessionCollector, StoreCollector, ProbeCollector, PlanCollector, RunCollector)
+    yield collector_errors({c.__name__: 0 for c in (*collectors, ConfigCollector, BuildCollector)})
 
 
 def metrics_page() -> str:

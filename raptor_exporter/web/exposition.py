@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from prometheus_client.exposition import generate_latest as generate_text
@@ -53,7 +53,7 @@ class Exposition:
             except Exception:  # the one error boundary of a collector
                 logger.exception("a collector failed, its metrics are missing", extra={"collector": name})
                 self._errors[name] = errors + 1
-        parts.append(self._write(fmt, self._error_counts()))
+        parts.append(self._write(fmt, collector_errors(self._errors)))
         if fmt is OPENMETRICS:
             parts.append(_EOF)
         return b"".join(parts)
@@ -68,15 +68,17 @@ class Exposition:
         self._written[fmt, family.name] = _Written(family.documentation, family.type, samples, text)
         return text
 
-    def _error_counts(self) -> Metric:
-        family = CounterMetricFamily(
-            "raptor_exporter_collector_errors",
-            "Collectors that failed while metrics were gathered; theirs are missing from the exposition.",
-            labels=["collector"],
-        )
-        for name, count in sorted(self._errors.items()):
-            family.add_metric([name], count)
-        return family
+
+def collector_errors(counts: Mapping[str, int]) -> Metric:
+    """How often each collector has failed."""
+    family = CounterMetricFamily(
+        "raptor_exporter_collector_errors",
+        "Collectors that failed while metrics were gathered; theirs are missing from the exposition.",
+        labels=["collector"],
+    )
+    for name, count in sorted(counts.items()):
+        family.add_metric([name], count)
+    return family
 
 
 class _One(CollectorRegistry):
