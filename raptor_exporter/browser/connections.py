@@ -178,6 +178,12 @@ class Connections:
     async def _start(self, turn: Turn) -> Playwright:
         try:
             self._driver = await turn.call_to_the_end(self._start_driver)
+        except ModuleNotFoundError as error:  # the agent's image has none
+            raise BrowserProblem(
+                Trouble.DRIVER,
+                f"it takes Playwright, which is not installed here ({error}): install it, "
+                "or use the image that has it",
+            ) from error
         except OSError as error:
             raise BrowserProblem(
                 Trouble.DRIVER, f"Playwright's driver does not start ({error}): install Playwright again"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import dashboards, hasten
+from support import dashboards, hasten, images
 from support.alertmanager import running_alertmanager
 from support.keeper import running_keeper
 from support.prometheus import running_prometheus
@@ -116,6 +116,18 @@ def test_the_agent_runs_without_root_without_capabilities_on_a_read_only_root(po
     ]
     assert "ro" in options[-1]
     assert pod.status(pod.application)["Uid"].split()[0] == "1000"
+
+
+def test_the_agent_names_the_revision_that_its_image_was_built_from(pod):
+    assert f'revision="{images.REVISION}"' in pod.get("/metrics")
+
+
+def test_the_command_line_beside_the_agent_knows_its_store(pod):
+    listed = pod.podman("exec", pod.agent, "raptor-exporter", "session", "list", "-o", "name")
+    assert listed.split() == ["alice", "bob", "carol", "dave"]
+    # Without Playwright's driver in the image, restoring is said to be impossible.
+    refused = pod.podman("exec", pod.agent, "raptor-exporter", "session", "restore", "alice", check=False)
+    assert refused == ""
 
 
 def test_what_kubernetes_would_probe_answers(pod):
