@@ -29,7 +29,7 @@ from raptor_exporter.stores.files import FileStore
 
 logger = logging.getLogger(__name__)
 
-_SHORTEST_PAUSE = 0.1  # seconds; a policy that waits for the first probe stays due all the while
+_STUCK_PAUSE = 0.1  # seconds; a policy that waits for the first probe stays due all the while
 _LONGEST_PAUSE = 30.0  # seconds; after a suspend the schedule is looked at within this
 
 
@@ -95,17 +95,21 @@ class Cleaner:
     async def loop(self) -> None:
         """Run policies as they get due, for ever."""
         while not self._stopping:
-            await self.run_due()
+            ran = await self.run_due()
             self._clock_guard.observe()
+            if ran:
+                continue  # another may have got due meanwhile
             self._wake.clear()
-            pause = min(max(self.schedule.pause(), _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            pause = self.schedule.pause()
+            pause = min(pause if pause > 0 else _STUCK_PAUSE, _LONGEST_PAUSE)
             try:
                 await asyncio.wait_for(self._wake.wait(), pause)
             except TimeoutError:
                 continue
 
-    async def run_due(self) -> None:
-        """Run what is due now, one policy after the other, and set its next time."""
+    async def run_due(self) -> bool:
+        """Run what is due now, one policy after the other, and set its next time; whether any ran."""
+        ran = False
         for name in self.schedule.due():
             policy = self._rules.policy(name)
             if policy is None or self._stopping:
@@ -114,6 +118,8 @@ class Cleaner:
                 continue  # stays due: it waits for a full probe
             await self._run(policy)
             self.schedule.rearm(name)
+            ran = True
+        return ran
 
     async def _run(self, policy: Policy) -> None:
         self.running = policy.name
