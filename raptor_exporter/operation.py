@@ -91,6 +91,8 @@ class Operation:
 
     @property
     def _subject(self) -> str:
+        if self._name == "__init__":
+            return "SessionManager"
         return self._name if self._session_id is None else f"{self._name} {_shown(self._session_id)}"
 
     def _failure(self, error: Exception) -> SessionException:
