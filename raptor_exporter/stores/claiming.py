@@ -44,6 +44,8 @@ class Run:
         try:
             os.rename(file_name, claimed, src_dir_fd=self._directory, dst_dir_fd=self._folder)
         except FileNotFoundError:
+            if runs.look(file_name, self._directory) is not None:
+                raise  # it is there: it is the run's folder that somebody took away
             return GONE
         status = os.stat(claimed, dir_fd=self._folder, follow_symlinks=False)
         if runs.identity(status) == chosen.identity:

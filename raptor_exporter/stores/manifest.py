@@ -98,6 +98,14 @@ def superseded_line(name: str, identity: Identity, at: float) -> bytes:
     return json_line({"superseded": name, "identity": identity, "at": at})
 
 
+def ends_settled(tail: bytes) -> bool:
+    """Whether the end of a manifest is a whole seal that leaves nothing to be looked at again."""
+    _, end, last = tail.rstrip(b"\n").rpartition(b"\n")
+    if not end or not last.startswith(b'{"sealed":true') or FAILED.encode() in last:
+        return False
+    return _object(last) is not None
+
+
 def parse(data: bytes) -> Manifest | None:
     """A manifest from its bytes, or None if no plan was written whole. Never raises."""
     manifest = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import errno
 import logging
@@ -10,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cached_property
 
 from raptor_exporter.names import SUFFIX, is_session_file
 from raptor_exporter.stores import manifest, posix
@@ -21,17 +22,37 @@ logger = logging.getLogger(__name__)
 
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
 _MAX_MANIFEST_BYTES = 1 << 29  # a run of a million sessions writes half of it
+_TAIL_BYTES = 4096
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-@dataclass(slots=True)
 class HeldRun:
-    """A run's folder while its lock is held. ``manifest`` is None where it tells of no plan."""
+    """A run's folder while its lock is held.
 
-    run: str
-    folder: int
-    fd: int  # of its manifest
-    manifest: Manifest | None
+    Attributes:
+        run: its name.
+        folder: its descriptor.
+    """
+
+    def __init__(self, run: str, folder: int, fd: int) -> None:
+        self.run = run
+        self.folder = folder
+        self._fd = fd  # of its manifest
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """What the run tells of itself; None where no plan was written whole."""
+        size = os.fstat(self._fd).st_size
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return manifest.parse(posix.read_up_to(self._fd, size, size))
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to be looked at again. Mostly its last line is enough to tell."""
+        start = max(os.fstat(self._fd).st_size - _TAIL_BYTES, 0)
+        if manifest.ends_settled(os.pread(self._fd, _TAIL_BYTES, start)):
+            return True
+        return self.manifest is not None and self.manifest.settled
 
     def append(self, line: bytes) -> None:
         """Add a line to the manifest, and see it on the disk.
@@ -39,12 +60,21 @@ class HeldRun:
         Raises:
             OSError: it can't be written; the manifest is as it was.
         """
-        posix.append(self.fd, b"\n" + line)  # whatever stands before it, torn or not
+        posix.append(self._fd, b"\n" + line)  # whatever stands before it, torn or not
 
 
 def new_name(at: float) -> str:
     """A run's name: its time, so that names sort by age, and something that no other run has."""
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(at))}-{secrets.token_hex(3)}"
+
+
+def began_before(run: str, moment: float) -> bool:
+    """Whether a run may have begun at this time or earlier (POSIX seconds), by its name alone."""
+    try:
+        began = calendar.timegm(time.strptime(run[:16], "%Y%m%dT%H%M%SZ"))
+    except ValueError:
+        return True
+    return began <= moment
 
 
 def is_full(error: OSError) -> bool:
@@ -101,10 +131,9 @@ def _open(stack: contextlib.ExitStack, trash: int, run: str, *, writing: bool) -
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     if not posix.try_flock(fd):
         return None
-    status = os.fstat(fd)
-    if not status.st_nlink:
+    if not os.fstat(fd).st_nlink:
         return None  # whoever held the lock has emptied it
-    return HeldRun(run, folder, fd, manifest.parse(posix.read_up_to(fd, status.st_size, status.st_size)))
+    return HeldRun(run, folder, fd)
 
 
 def remove(trash: int, run: HeldRun) -> None:

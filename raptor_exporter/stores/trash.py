@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
+from raptor_exporter.exceptions import SessionBusy, SessionConflict, StoreError, UnsafeName
 from raptor_exporter.names import SUFFIX, safe_name
 from raptor_exporter.session import MAX_FILE_BYTES, check
 from raptor_exporter.stores import home, manifest, posix, runs
@@ -120,9 +120,7 @@ class Trash:
             run = Run(header, directory, folder)
             yield run
             try:
-                self._append(
-                    directory, HeldRun(header.run, folder, fd, None), manifest.seal_line(run.outcomes)
-                )
+                self._append(directory, HeldRun(header.run, folder, fd), manifest.seal_line(run.outcomes))
                 os.fsync(directory)
             except OSError as error:
                 message = f"the run's outcome can't be written: {error.strerror}; the next run finishes it"
@@ -207,7 +205,7 @@ class Trash:
         finished = []
         with self._opened() as (directory, trash):
             for run in self._held(trash, writing=False):
-                if run.manifest is not None and run.manifest.settled:
+                if run.settled:
                     continue
                 ended = run.manifest is not None and run.manifest.sealed
                 try:
@@ -357,8 +355,11 @@ class Trash:
             except OSError as error:
                 restored.conflicts.append(f"{name}{SUFFIX} was not restored: {error.strerror}")
         os.fsync(directory)
-        for name in restored.names:
-            self._mark_accessed(name)
+        try:
+            for name in restored.names:
+                self._mark_accessed(name)
+        except SessionBusy as error:  # the others would wait as long
+            logger.warning("restored with their old last_accessed: %s", error)
         return restored
 
     def _restore_file(self, directory: int, run: HeldRun, name: str) -> bool:
@@ -378,7 +379,9 @@ class Trash:
             data = self._store.read(name)
             if data is not None and check(data, self._store.timezone).accessed is not None:
                 self._store.mark_accessed(name, time.time())
-        except (SessionConflict, UnreadableSession) as error:
+        except SessionBusy:
+            raise
+        except StoreError as error:
             logger.warning("restored with its old last_accessed: %s", error)
 
     # -- emptying --------------------------------------------------------------------------------
@@ -390,7 +393,10 @@ class Trash:
         with self._opened() as (directory, trash):
             if trash is None:
                 return done
-            for run in self._held(trash):
+            names = runs.names(trash)
+            if retain:
+                names = [name for name in names if runs.began_before(name, now - retain)]
+            for run in self._held(trash, names):
                 try:
                     more = self._empty_run(directory, trash, run, due)
                 except OSError as error:

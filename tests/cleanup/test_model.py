@@ -54,6 +54,7 @@ class Executor(RuleBasedStateMachine):
         self.fresh = set()  # names that were saved or accessed after the plan
         self.late = set()  # generations written into what was claimed, and not looked at since
         self.plan = None
+        self.claiming = None  # the name whose claim is under way
         self.crashed = False
         self.held = []  # (name, open file)
 
@@ -115,6 +116,7 @@ class Executor(RuleBasedStateMachine):
 
     def _write(self, which):
         name, file = self.held.pop(which)
+        before = json.loads(os.pread(file.fileno(), 10_000, 0))["metadata"]["generation"]
         os.truncate(file.fileno(), 0)
         file.write(json.dumps(self._fields(name)).encode())
         if _inode(self.path / f"{name}.json") == os.fstat(file.fileno()).st_ino:
@@ -122,6 +124,13 @@ class Executor(RuleBasedStateMachine):
             self.fresh.add(name)
         elif os.fstat(file.fileno()).st_nlink:
             self.late.add(self.generation)
+            if self.newest.get(name) == before:
+                if self.crashed or name == self.claiming:
+                    self.newest[name] = self.generation  # claimed, and still to be looked at
+                    self.fresh.add(name)
+                else:
+                    del self.newest[name]  # deleted, so for its users it is gone
+                    self.fresh.discard(name)
         file.close()
 
     # -- cleaning up -----------------------------------------------------------------------------
@@ -150,10 +159,11 @@ class Executor(RuleBasedStateMachine):
             if crash == (claim, after):
                 raise Crash
 
-        def before(_):
+        def before(file_name):
             nonlocal claim
             claim += 1
             step(after=False)
+            self.claiming = file_name.removesuffix(".json")
 
         with MonkeyPatch.context() as patch:
             hook(patch, before_rename=before, after_rename=lambda _: step(after=True))
@@ -163,6 +173,8 @@ class Executor(RuleBasedStateMachine):
             except Crash:
                 self.crashed = True
                 return
+            finally:
+                self.claiming = None
         assert report.outcome == "success", report.error
         assert report.failed == 0
         for name, result in results(report).items():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.cleaning import hook, plan_now, results, rules, run
 from support.mounts import needs_root
-from support.processes import NOBODY, become, child
+from support.processes import NOBODY, become, child, stop_here
 from support.sessions import ABSENT, DAY, HOUR, read_session, timestamp, write_session
 
 from raptor_exporter.cleanup.execute import recover, restore_from_trash
@@ -484,3 +484,51 @@ def test_root_makes_nothing_in_another_users_store_that_its_owner_could_not_use(
     made = [home, *home.rglob("*"), store.path / "new.json"]
     assert trash_of(store) / report.run / "manifest.json" in made
     assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(NOBODY, NOBODY)}
+
+
+def test_a_run_whose_folder_was_taken_away_tells_so_and_leaves_its_sessions(store, monkeypatch):
+    write_session(store, "old", idle=30 * DAY)
+    hook(monkeypatch, before_rename=lambda _: shutil.rmtree(store.path / ".raptor"))
+    report = run(store)
+    assert (report.outcome, results(report), store.stems()) == ("error", {"old": "failed"}, ["old"])
+
+
+def test_settled_runs_are_told_by_their_last_line_and_others_by_all(store, monkeypatch):
+    for number in range(3):
+        write_session(store, f"s{number}", idle=30 * DAY)
+        run(store)
+    parsed = []
+    plain = manifest.parse
+    monkeypatch.setattr(manifest, "parse", lambda data: parsed.append(data) or plain(data))
+    assert recover(store) == 0
+    assert parsed == []
+    newest = max(trash_of(store).iterdir())
+    with open(newest / "manifest.json", "ab") as file:
+        file.write(b'{"sealed":tru')
+    assert recover(store) == 0
+    assert len(parsed) == 1
+
+
+def test_a_stuck_lock_delays_a_restore_once_and_brings_the_sessions_back(store, monkeypatch, caplog):
+    for number in range(5):
+        write_session(store, f"s{number}", idle=30 * DAY)
+    report = run(store)
+    plain, waits = posix.flocked, []
+
+    def flocked(fd, what):
+        waits.append(what)
+        return plain(fd, what, wait=0.05)
+
+    monkeypatch.setattr(posix, "flocked", flocked)
+
+    def hold():
+        with store.locked():
+            stop_here()
+
+    with child(hold) as process:
+        process.wait_stopped()
+        waits.clear()
+        assert restore_from_trash(store, report.run).names == [f"s{number}" for number in range(5)]
+    assert len(waits) == 2  # for the first session, and for the journal
+    assert "restored with their old last_accessed" in caplog.text
+    assert store.stems() == [f"s{number}" for number in range(5)]
