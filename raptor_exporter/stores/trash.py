@@ -110,9 +110,9 @@ class Trash:
         store = self._store
         header = RunHeader(runs.new_name(at), policy, mode, at)
         with store.opened() as directory, contextlib.ExitStack() as stack:
-            self._check_store(directory, store_id)
             plan = manifest.first_line(header, chosen, store_id)
             try:
+                self._check_store(directory, store_id)
                 folder, fd = self._begin(stack, directory, header.run, plan)
             except OSError as error:
                 message = f"the trash of {store.place} can't be written: {error.strerror}"
