@@ -31,7 +31,7 @@ class StatusPage:
         )
         environment.filters.update(
             ago=relative,
-            until=relative,
+            until=until,
             idle=idle,
             size=format_size,
             count=count,
@@ -66,9 +66,14 @@ def _revision(view: AgentView) -> str:
 def relative(when: str, now: float) -> str:
     """How far a moment is away: ``3h5m ago``, ``in 8m``."""
     away = _seconds(when) - now
-    if away > 0:
-        return f"in {span(max(away, 1))}"
+    if away >= 1:
+        return f"in {span(away)}"
     return "now" if away > -1 else f"{span(-away)} ago"
+
+
+def until(when: str, now: float) -> str:
+    """How far off something is that is due: never in the past, for then it waits for its turn."""
+    return relative(when, now) if _seconds(when) > now else "now"
 
 
 def span(seconds: float) -> str:

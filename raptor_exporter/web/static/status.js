@@ -71,13 +71,14 @@ function setTime(element, iso, text) {
 function refreshTimes(root, now) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const moment = Date.parse(element.dateTime);
-    if (!Number.isNaN(moment)) setText(element, relative((moment - now) / 1000));
+    if (!Number.isNaN(moment)) setText(element, relative((moment - now) / 1000, "due" in element.dataset));
   }
 }
 
-function relative(seconds) {
-  if (seconds > 0) return "in " + duration(seconds);
-  return seconds > -1 ? "now" : duration(-seconds) + " ago";
+// What is due is never in the past: it waits for its turn.
+function relative(seconds, due = false) {
+  if (seconds >= 1) return "in " + duration(seconds);
+  return due || seconds > -1 ? "now" : duration(-seconds) + " ago";
 }
 
 // -- sessions -------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ function fill(row, session, now) {
   setText(fate, going ? (enforced ? "goes" : "would go") : "stays");
   fate.dataset.kind = going ? (enforced ? "goes" : "would") : "stays";
   const next = going && enforced ? store.nextRuns.get(session.policy) : null;
-  setTime(cell("when"), next, next ? relative((Date.parse(next) - now) / 1000) : "");
+  setTime(cell("when"), next, next ? relative((Date.parse(next) - now) / 1000, true) : "");
   setText(cell("policy"), session.policy ?? "");
   setText(cell("detail"), session.detail === null ? "" : visible(session.detail));
 }
