@@ -80,11 +80,22 @@ def _look(app: App) -> CollectorRegistry:
 
 
 def _push(url: str, registry: CollectorRegistry) -> None:
+    import http.client
+    from functools import partial
+    from urllib.parse import unquote, urlsplit
+
     from prometheus_client import push_to_gateway
+    from prometheus_client.exposition import basic_auth_handler, default_handler
 
     try:
-        push_to_gateway(url, job=_JOB, registry=registry, timeout=_PUSH_SECONDS)
-    except (OSError, ValueError) as error:
+        gateway, handler = url, default_handler
+        parts = urlsplit(url)
+        if parts.username is not None:  # urllib would take it for a part of the host
+            gateway = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            user, password = unquote(parts.username), unquote(parts.password or "")
+            handler = partial(basic_auth_handler, username=user, password=password)
+        push_to_gateway(gateway, job=_JOB, registry=registry, timeout=_PUSH_SECONDS, handler=handler)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise click.ClickException(f"the Pushgateway at {url} did not take the metrics: {reason}") from error
 

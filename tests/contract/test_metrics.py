@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.agent import running_agent
+from support.listeners import answering, http_answer
 from support.sessions import ABSENT, DAY, HOUR, write_session
 from support.waiting import eventually
 
@@ -179,3 +181,34 @@ def test_the_exposition_once_has_the_store_but_no_counters_of_cleanups(command, 
     done = command("metrics", "--store", store_dir, "--textfile", file)
     assert (done.status, done.out, "raptor_sessions{" in file.read_text()) == (0, "", True)
     assert command("metrics", "--store", store_dir, "--textfile", tmp_path / "no" / "x").status == 1
+
+
+def take(connection, request):
+    """Read the request to its end before the answer: a close before that would reset the connection."""
+    length = int(re.search(rb"content-length: (\d+)", request.lower())[1])
+    while len(request.partition(b"\r\n\r\n")[2]) < length:
+        request += connection.recv(65536)
+    connection.sendall(http_answer(""))
+
+
+def test_a_gateway_gets_the_exposition_with_the_password_of_its_url(command, store_dir):
+    with answering(take) as gateway:
+        done = command(
+            "metrics", "--store", store_dir, "--push", f"http://me:w%40rd@127.0.0.1:{gateway.port}"
+        )
+        assert (done.status, done.out) == (0, "")
+        (request,) = gateway.requests
+        assert request.startswith(b"PUT /metrics/job/raptor_exporter HTTP/1.1")
+        assert b"Authorization: Basic " + base64.b64encode(b"me:w@rd") in request
+
+
+@pytest.mark.parametrize("answer", [http_answer("no", "400 Bad Request"), b"garbage\r\n\r\n", b""])
+def test_a_gateway_that_does_not_take_it_is_told_without_its_password(command, store_dir, answer):
+    with answering(answer) as gateway:
+        done = command(
+            "metrics", "--store", store_dir, "--push", f"http://me:secret@127.0.0.1:{gateway.port}"
+        )
+        assert (done.status, done.out) == (1, "")
+        assert "did not take the metrics" in done.err
+        assert "secret" not in done.err
+        assert "Traceback" not in done.err
