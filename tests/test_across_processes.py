@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from support.chromium import EXECUTABLE, running_chromium
 from support.listeners import free_port
+from support.site import serving
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,27 +71,8 @@ ALL_OF_IT = {
 
 @pytest.fixture
 def site():
-    """A web page on loopback, for what data: URLs don't have."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = b"<!doctype html><title>Site</title><body>"
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving("<!doctype html><title>Site</title><body>") as url:
+        yield url
 
 
 @pytest.fixture

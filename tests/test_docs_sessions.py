@@ -3,19 +3,18 @@
 import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from support.command import arguments_of, environment
+from support.site import serving
 
 TUTORIAL = Path(__file__).parents[1] / "docs/sessions.md"
 BLOCK = re.compile(r"^```(python|console)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SITE = "https://app.example.com/"
 
-PAGE = b"""<!doctype html><title>Mail</title>
+PAGE = """<!doctype html><title>Mail</title>
 <form><label>User <input></label><button>Log in</button></form><p></p>
 <script>
 const greet = () => { document.querySelector('p').textContent = 'Hello ' + localStorage.user };
@@ -30,24 +29,8 @@ document.querySelector('form').onsubmit = (event) => {
 
 @pytest.fixture
 def site():
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(PAGE)))
-            self.end_headers()
-            self.wfile.write(PAGE)
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(PAGE) as url:
+        yield url
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import logging
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.async_api import async_playwright
@@ -14,6 +13,7 @@ from support.chromium import EXECUTABLE, running_chromium
 from support.documents import read_session, write_session
 from support.driver import connections_to, drivers
 from support.listeners import free_port
+from support.site import serving
 
 from raptor_exporter import SessionException, SessionManager
 
@@ -556,27 +556,8 @@ def test_a_session_deleted_in_between_is_restored_with_a_warning(chromium, store
 
 @pytest.fixture
 def site():
-    """A web page on loopback, for what data: URLs don't have."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = b"<title>Site</title>"
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving("<title>Site</title>") as url:
+        yield url
 
 
 def test_a_new_tab_shares_the_logins_of_the_old_one(chromium, store, site):
