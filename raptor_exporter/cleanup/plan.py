@@ -122,6 +122,7 @@ class PolicyPlan:
         bytes: their size.
         cap_exceeded: keep or protect hold it over its cap.
         breach: the guard that refuses the run, if one does.
+        fresh: how many would go if their files had not changed within min_age.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class PolicyPlan:
         self.deletions: dict[str, str] = {}
         self._records: dict[str, Record] = {}
         self.bytes = 0
+        self.fresh = 0
         self._expire(owned)
         self.cap_exceeded = self._evict(owned)
         self.breach = self._ratio_breach(total)
@@ -171,7 +173,11 @@ class PolicyPlan:
         due = [(r, reason) for r in owned if (reason := self._expired(r)) is not None]
         due.sort(key=lambda pair: (pair[0].rank, pair[0].name))
         for record, reason in due:
-            if self._spared(record) is None:
+            if self._held(record) is not None:
+                continue
+            if self._fresh(record) is not None:
+                self.fresh += 1
+            else:
                 self._choose(record, reason)
 
     def _choose(self, record: Record, reason: str) -> None:

@@ -696,6 +696,30 @@ def test_a_guard_refuses_with_its_key_and_force_goes_past_it(command, store_dir,
     assert list(store_dir.glob("*.json")) == []
 
 
+def test_a_file_that_just_changed_is_spared_with_a_word_and_force_takes_it(command, store_dir):
+    def run(*words):
+        return command(*words, "--store", store_dir)
+
+    write_session(store_dir, "s", idle=9 * DAY, changed=0)
+    for words in (
+        ("expired", "--yes"),
+        ("expired",),
+        ("expired", "--dry-run"),
+        ("run", "--enforce", "--yes"),
+    ):
+        result = run("cleanup", *words)
+        assert result.status == 0
+        assert "min_age" in result.err
+        assert (store_dir / "s.json").exists()
+    assert "min_age" in run("policy", "explain", "s").out
+    assert run("cleanup", "expired", "--yes", "--force")[::2] == (0, "")
+    assert not (store_dir / "s.json").exists()
+    for words in (("session", "delete", "s"), ("cleanup", "all")):
+        write_session(store_dir, "s", changed=0)
+        assert run(*words, "--yes").status == 0
+        assert not (store_dir / "s.json").exists()
+
+
 def test_protect_holds_for_every_cleanup_and_not_for_a_name(command, store_dir, tmp_path):
     write_session(store_dir, "pinned", idle=90 * DAY, metadata={"pinned": "true"})
     write_session(store_dir, "other", idle=90 * DAY)
