@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import panels
 from grafana.document import start
+from grafana.panels import add
 from grafana.queries import in_state, increase, once_per_store, scrapes, select, total
 
 _AGENT = (
@@ -26,167 +27,146 @@ def build() -> Dashboard:
         "raptor-overview",
         "Sessions, storage and cleanup of all agents. A store that several agents watch is counted once.",
     )
-    return _agents(_cleanup(_sessions(_fleet(document))))
+    for add_row in (_fleet, _sessions, _cleanup, _agents):
+        document = add_row(document)
+    return document
 
 
 def _fleet(document: Dashboard) -> Dashboard:
-    return (
-        document.with_row(Row("Fleet"))
-        .with_panel(
-            panels.number(
-                "Agents up",
-                "Agents that answered Prometheus's last scrape.",
-                f"sum({scrapes()})",
-                alerts=["RaptorExporterDown"],
-            )
-        )
-        .with_panel(
-            panels.number(
-                "Agents down",
-                "Agents that Prometheus knows of and could not scrape.",
-                f"count({scrapes()}) - sum({scrapes()})",
-                steps=panels.NONE_IS_GOOD,
-                alerts=["RaptorExporterDown"],
-            )
-        )
-        .with_panel(
-            panels.number(
-                "Stores down",
-                "Agents whose last refresh of the store failed or is older than three intervals.",
-                f"count({select('raptor_store_up')}) - sum({select('raptor_store_up')})",
-                steps=panels.NONE_IS_GOOD,
-                alerts=["RaptorStoreDown"],
-            )
-        )
-        .with_panel(
-            panels.number(
-                "Valid sessions",
-                "Session files that pass all five checks.",
-                once_per_store("raptor_sessions", matchers=('state="valid"',)),
-            )
-        )
-        .with_panel(
-            panels.number(
-                "Invalid",
-                "Share of the readable session files that fail a check.",
-                _INVALID_RATIO,
-                unit="percentunit",
-                steps=[(None, "green"), (0.05, "orange"), (0.2, "red")],
-                alerts=["RaptorInvalidSessions"],
-            )
-        )
-        .with_panel(
-            panels.number(
-                "Storage",
-                "Bytes in session files, the trash not counted.",
-                once_per_store("raptor_session_storage_bytes"),
-                unit="bytes",
-                alerts=["RaptorStorageFilling"],
-            )
-        )
-        .with_panel(
-            panels.number(
-                "Trash",
-                "Bytes of deleted sessions that can still be restored. They fill the volume too.",
-                once_per_store("raptor_trash_bytes"),
-                unit="bytes",
-                alerts=["RaptorStorageFilling"],
-            )
-        )
-        .with_panel(
-            panels.number(
-                "Deleted",
-                "Sessions that policies deleted in the time range shown.",
-                total(increase("raptor_cleanup_deleted_sessions_total", over="$__range")),
-                decimals=0,
-                alerts=["RaptorMassDeletion"],
-            )
-        )
+    return add(
+        document,
+        "Fleet",
+        panels.number(
+            "Agents up",
+            "Agents that answered Prometheus's last scrape.",
+            f"sum({scrapes()})",
+            alerts=["RaptorExporterDown"],
+        ),
+        panels.number(
+            "Agents down",
+            "Agents that Prometheus knows of and could not scrape.",
+            f"count({scrapes()}) - sum({scrapes()})",
+            steps=panels.NONE_IS_GOOD,
+            alerts=["RaptorExporterDown"],
+        ),
+        panels.number(
+            "Stores down",
+            "Agents whose last refresh of the store failed or is older than three intervals.",
+            f"count({select('raptor_store_up')}) - sum({select('raptor_store_up')})",
+            steps=panels.NONE_IS_GOOD,
+            alerts=["RaptorStoreDown"],
+        ),
+        panels.number(
+            "Valid sessions",
+            "Session files that pass all five checks.",
+            once_per_store("raptor_sessions", matchers=('state="valid"',)),
+        ),
+        panels.number(
+            "Invalid",
+            "Share of the readable session files that fail a check.",
+            _INVALID_RATIO,
+            unit="percentunit",
+            steps=[(None, "green"), (0.05, "orange"), (0.2, "red")],
+            alerts=["RaptorInvalidSessions"],
+        ),
+        panels.number(
+            "Storage",
+            "Bytes in session files, the trash not counted.",
+            once_per_store("raptor_session_storage_bytes"),
+            unit="bytes",
+            alerts=["RaptorStorageFilling"],
+        ),
+        panels.number(
+            "Trash",
+            "Bytes of deleted sessions that can still be restored. They fill the volume too.",
+            once_per_store("raptor_trash_bytes"),
+            unit="bytes",
+            alerts=["RaptorStorageFilling"],
+        ),
+        panels.number(
+            "Deleted",
+            "Sessions that policies deleted in the time range shown.",
+            total(increase("raptor_cleanup_deleted_sessions_total", over="$__range")),
+            decimals=0,
+            alerts=["RaptorMassDeletion"],
+        ),
     )
 
 
 def _sessions(document: Dashboard) -> Dashboard:
-    return (
-        document.with_row(Row("Sessions"))
-        .with_panel(
-            panels.lines(
-                "Sessions by state",
-                "All session files: valid, invalid, and those that cannot be read now.",
-                {"{{state}}": once_per_store("raptor_sessions", "state")},
-                stacked=True,
-                alerts=["RaptorInvalidSessions", "RaptorUnreadableSessions"],
-            )
-        )
-        .with_panel(
-            panels.lines(
-                "Valid sessions by namespace",
-                "Where the sessions are. Targets outside Kubernetes have no namespace.",
-                {
-                    "{{namespace}}": "sum by (namespace) (max by (cluster, namespace, job, store) ("
-                    + select("raptor_sessions", 'state="valid"', 'store!=""')
-                    + " or label_replace("
-                    + select("raptor_sessions", 'state="valid"', 'store=""')
-                    + ', "store", "$1", "instance", "(.+)")))'
-                },
-                stacked=True,
-            )
-        )
-        .with_panel(
-            panels.lines(
-                "Storage and trash",
-                "Bytes in session files and in the trash: together what the volumes hold.",
-                {
-                    "sessions": once_per_store("raptor_session_storage_bytes"),
-                    "trash": once_per_store("raptor_trash_bytes"),
-                },
-                unit="bytes",
-                stacked=True,
-                alerts=["RaptorStorageFilling"],
-            )
-        )
+    return add(
+        document,
+        "Sessions",
+        panels.lines(
+            "Sessions by state",
+            "All session files: valid, invalid, and those that cannot be read now.",
+            {"{{state}}": once_per_store("raptor_sessions", "state")},
+            stacked=True,
+            alerts=["RaptorInvalidSessions", "RaptorUnreadableSessions"],
+        ),
+        panels.lines(
+            "Valid sessions by namespace",
+            "Where the sessions are. Targets outside Kubernetes have no namespace.",
+            {
+                "{{namespace}}": "sum by (namespace) (max by (cluster, namespace, job, store) ("
+                + select("raptor_sessions", 'state="valid"', 'store!=""')
+                + " or label_replace("
+                + select("raptor_sessions", 'state="valid"', 'store=""')
+                + ', "store", "$1", "instance", "(.+)")))'
+            },
+            stacked=True,
+        ),
+        panels.lines(
+            "Storage and trash",
+            "Bytes in session files and in the trash: together what the volumes hold.",
+            {
+                "sessions": once_per_store("raptor_session_storage_bytes"),
+                "trash": once_per_store("raptor_trash_bytes"),
+            },
+            unit="bytes",
+            stacked=True,
+            alerts=["RaptorStorageFilling"],
+        ),
     )
 
 
 def _cleanup(document: Dashboard) -> Dashboard:
-    return (
-        document.with_row(Row("Cleanup"))
-        .with_panel(
-            panels.lines(
-                "Deletions by reason",
-                "Sessions that policies moved to the trash, by the first reason that held.",
-                {"{{reason}}": total(increase("raptor_cleanup_deleted_sessions_total"), "reason")},
-                bars=True,
-                stacked=True,
-                alerts=["RaptorMassDeletion"],
-            )
-        )
-        .with_panel(
-            panels.lines(
-                "Runs that did not succeed",
-                "Runs that a guard refused and runs that failed.",
-                {
-                    "{{outcome}}": total(
-                        increase("raptor_cleanup_runs_total", 'outcome=~"refused|error"'), "outcome"
-                    )
-                },
-                bars=True,
-                stacked=True,
-                alerts=["RaptorCleanupRefused", "RaptorPolicyNotSucceeding"],
-            )
-        )
-        .with_panel(
-            panels.lines(
-                "Candidates by policy",
-                "Sessions that each policy would delete now. In mode plan they stay.",
-                {"{{policy}}": f"max by (policy) ({select('raptor_cleanup_candidates')})"},
-            )
-        )
+    return add(
+        document,
+        "Cleanup",
+        panels.lines(
+            "Deletions by reason",
+            "Sessions that policies moved to the trash, by the first reason that held.",
+            {"{{reason}}": total(increase("raptor_cleanup_deleted_sessions_total"), "reason")},
+            bars=True,
+            stacked=True,
+            alerts=["RaptorMassDeletion"],
+        ),
+        panels.lines(
+            "Runs that did not succeed",
+            "Runs that a guard refused and runs that failed.",
+            {
+                "{{outcome}}": total(
+                    increase("raptor_cleanup_runs_total", 'outcome=~"refused|error"'), "outcome"
+                )
+            },
+            bars=True,
+            stacked=True,
+            alerts=["RaptorCleanupRefused", "RaptorPolicyNotSucceeding"],
+        ),
+        panels.lines(
+            "Candidates by policy",
+            "Sessions that each policy would delete now. In mode plan they stay.",
+            {"{{policy}}": f"max by (policy) ({select('raptor_cleanup_candidates')})"},
+        ),
     )
 
 
 def _agents(document: Dashboard) -> Dashboard:
     by = "cluster, namespace, pod, instance"
-    return document.with_row(Row("Agents")).with_panel(
+    return add(
+        document,
+        "Agents",
         panels.grid(
             "Agents",
             "One row for each agent; its name leads to its own dashboard.",
@@ -227,5 +207,5 @@ def _agents(document: Dashboard) -> Dashboard:
             height=10,
             link=("Agent", "This agent", _AGENT),
             alerts=["RaptorExporterDown", "RaptorStoreDown", "RaptorConfigReloadFailed"],
-        )
+        ),
     )

@@ -67,6 +67,18 @@ def _thresholds(steps: Steps) -> build.ThresholdsConfig:
     )
 
 
+def add(
+    document: build.Dashboard,
+    heading: str,
+    *panels: stat.Panel | timeseries.Panel | table.Panel | heatmap.Panel,
+) -> build.Dashboard:
+    """Add a row of panels under its heading."""
+    document = document.with_row(build.Row(heading))
+    for panel in panels:
+        document = document.with_panel(panel)
+    return document
+
+
 def number(
     title: str,
     description: str,
