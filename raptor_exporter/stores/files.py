@@ -272,7 +272,7 @@ class FileStore:
                 finally:
                     if new:
                         os.unlink(new, dir_fd=temporary)
-            os.fsync(directory)
+            posix.sync_folder(directory)
         except OSError as error:
             raise _conflict(stem, error) from error
         return True
@@ -288,7 +288,7 @@ class FileStore:
                 return False
             except OSError as error:
                 raise _conflict(stem, error) from error
-            os.fsync(directory)
+            posix.sync_folder(directory)
         return True
 
 

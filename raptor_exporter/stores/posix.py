@@ -152,6 +152,19 @@ def append(fd: int, data: bytes) -> None:
         raise
 
 
+def sync_folder(fd: int) -> None:
+    """See the names in a folder on the disk, where its file system can do that.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF):
+            raise  # those say that a FUSE or SMB mount knows no such thing
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write everything: one call may take only a part."""
     view = memoryview(data)

@@ -121,7 +121,7 @@ class Trash:
             yield run
             try:
                 self._append(directory, HeldRun(header.run, folder, fd), manifest.seal_line(run.outcomes))
-                os.fsync(directory)
+                posix.sync_folder(directory)
             except OSError as error:
                 message = f"the run's outcome can't be written: {error.strerror}; the next run finishes it"
                 raise StoreError(message) from error
@@ -158,7 +158,7 @@ class Trash:
                 home.set_mode(fd, permissions.file)
                 posix.try_flock(fd)
                 posix.append(fd, plan)
-                os.fsync(folder)
+                posix.sync_folder(folder)
                 os.rename(run, run, src_dir_fd=aside, dst_dir_fd=trash)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -166,7 +166,7 @@ class Trash:
                 with contextlib.suppress(OSError):
                     os.rmdir(run, dir_fd=aside)
                 raise
-            os.fsync(trash)
+            posix.sync_folder(trash)
             stack.push(opened.pop_all())
         return folder, fd
 
@@ -233,7 +233,7 @@ class Trash:
             Outcome(name, plan.results.get(name, SKIPPED)) for name in plan.chosen if name not in present
         ]
         self._append(directory, run, manifest.seal_line(outcomes))
-        os.fsync(directory)
+        posix.sync_folder(directory)
         return plan, outcomes
 
     def _adopt(self, directory: int, run: HeldRun) -> Manifest:
@@ -354,7 +354,7 @@ class Trash:
                 )
             except OSError as error:
                 restored.conflicts.append(f"{name}{SUFFIX} was not restored: {error.strerror}")
-        os.fsync(directory)
+        posix.sync_folder(directory)
         try:
             for name in restored.names:
                 self._mark_accessed(name)

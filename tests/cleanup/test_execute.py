@@ -17,6 +17,7 @@ from support.sessions import DAY, HOUR, read_session, write_session
 
 from raptor_exporter.cleanup.execute import recover, restore_from_trash
 from raptor_exporter.cleanup.policy import Guards, Mode, TrashRules
+from raptor_exporter.exceptions import StoreError
 from raptor_exporter.stores import posix
 from raptor_exporter.stores.files import FileStore
 
@@ -719,6 +720,31 @@ def test_a_raptor_folder_that_is_another_file_system_is_refused_with_the_reason(
     assert (report.outcome, report.results) == ("error", [])
     assert "on another file system than the sessions" in report.error
     assert old.stems() == ["old"]
+
+
+def test_a_journal_that_can_not_be_written_is_logged_and_takes_nothing_back(old, monkeypatch, caplog):
+    def full(*_):
+        raise StoreError("the journal of x can't be written: No space left on device")
+
+    monkeypatch.setattr(old.journal, "append", full)
+    report = run(old)
+    assert (report.outcome, results(report)) == ("success", {"old": "deleted"})
+    assert "journal not written" in caplog.text
+    assert trashed(old) == {"old": "idle"}
+
+
+def test_a_file_system_that_can_not_sync_a_folder_is_good_enough(old, monkeypatch):
+    plain = os.fsync
+
+    def fsync(fd):
+        if os.path.isdir(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        plain(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert (run(old).outcome, restore_from_trash(old, "old")) == ("success", (["old"], []))
+    assert old.save("new", {"session_id": "new"}) == "new"
+    assert old.delete("new")
 
 
 # -- guards and trash --------------------------------------------------------------------------------

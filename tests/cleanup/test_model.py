@@ -191,6 +191,7 @@ class Executor(RuleBasedStateMachine):
         else:
             run(self.store, plan_now(self.store, now=time.time() - 1000 * DAY), KEPT)
         self.crashed = False
+        self.late.clear()  # put back, or kept as superseded: looked at
         self._settle()
 
     @rule(name=names)
