@@ -14,13 +14,13 @@ E2E_TOOLS := podman:podman runc:runc conmon:conmon catatonit:catatonit /usr/lib/
 CHAOS_TOOLS := strace:strace faketime:faketime
 
 .DELETE_ON_ERROR:
-.PHONY: run test check e2e fuzz chaos bench clean help
+.PHONY: run test check e2e fuzz chaos soak bench clean help
 
 help:
 	@echo "make run    start the agent on ~/.raptor/sessions, built-in policies in mode plan"
 	@echo "make test   everything that is proven: style, types, tests with real browsers and a real Prometheus"
 	@echo "make bench  every figure of docs/benchmarks.md, beside what it is compared with"
-	@echo "make chaos  kill -9, errors, clock jumps, floods: trials and losses;  make fuzz: damaged input"
+	@echo "make chaos  kill -9, errors, clock jumps, floods: trials and losses;  make fuzz: damaged input;  make soak"
 	@echo "make e2e    the image, the sidecar in a pod, alerts on real trouble, packages (as root, with podman)"
 
 run: $(VENV)/.installed
@@ -44,6 +44,10 @@ e2e: $(VENV)/.dev
 chaos: $(VENV)/.dev
 	@. .ci/tools.sh && need $(CHAOS_TOOLS)
 	$(BIN)/python -m pytest -m long tests/chaos
+
+# An hour of churn under scrapes, or SOAK_SECONDS: descriptors, threads and memory.
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -m long -s tests/soak
 
 # Writes docs/benchmarks.md. On a quiet machine, please.
 bench: $(VENV)/.dev
