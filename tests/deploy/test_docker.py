@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from raptor_exporter.config import load_config
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "deploy" / "docker"
 
@@ -77,3 +79,9 @@ def test_only_what_the_wheel_is_made_of_reaches_the_build():
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
     sources = {source for line in copied for source in line.split()}
     assert {rule[1:] for rule in rules if rule.startswith("!")} == sources
+
+
+def test_the_policies_of_the_compose_file_are_valid():
+    config = load_config(DOCKER / "agent" / "raptor.yaml")
+    assert config.store.url == "/var/lib/raptor/sessions"
+    assert [policy.name for policy in config.rules.policies] == ["broken", "idle"]

@@ -14,6 +14,9 @@ import yaml
 from cloudcoil.models.prometheus_operator import v1 as operator
 from support import kubectl
 
+from raptor_exporter.config import parse_config
+from raptor_exporter.units import parse_size
+
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 EXAMPLES = ["playwright", "shared-group", "standalone", "workloads"]
@@ -201,6 +204,27 @@ def test_configuration_is_mounted_as_a_directory_under_a_name_that_stays():
         assert "raptor.yaml" in pick(example, "ConfigMap", config)["data"]
 
 
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_policies_in_every_config_map_are_valid(example):
+    texts = [m["data"]["raptor.yaml"] for m in render(example) if m["kind"] == "ConfigMap"]
+    assert texts
+    for text in texts:
+        config = parse_config(text, "raptor.yaml")
+        assert config.store.url == "/var/lib/raptor/sessions"
+        assert config.rules.policies
+
+
+def test_the_trash_and_the_caps_stay_below_the_volumes_size():
+    """The trash counts towards an emptyDir's sizeLimit, above which the pod is evicted."""
+    pod = pod_template(pick("shared-group", "Deployment", "keeper"))["spec"]
+    limit = parse_size(named(pod["volumes"], "raptor-sessions")["emptyDir"]["sizeLimit"])
+    config = parse_config(
+        pick("shared-group", "ConfigMap", "raptor-exporter")["data"]["raptor.yaml"], "raptor.yaml"
+    )
+    caps = [policy.cap.bytes for policy in config.rules.policies if policy.cap is not None]
+    assert sum(caps) + config.rules.trash.max_bytes < limit
+
+
 def test_the_cron_jobs_patch_says_what_the_others_say():
     for component in ("sidecar", "shared-group"):
         folder = KUBERNETES / "components" / component
@@ -228,4 +252,13 @@ def test_the_standalone_agent_reaches_nobody_and_only_prometheus_reaches_it():
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
     assert policy["egress"] == []
     (rule,) = policy["ingress"]
-    assert rule["ports"] == [{"port": "raptor-metrics", "protocol": "TCP"}]
+    assert rule["ports"] == [{"port": 19222, "protocol": "TCP"}]
+
+
+def test_network_policies_name_ports_by_number():
+    """A name of an init container's port is not resolved by every network plugin."""
+    for example in EXAMPLES:
+        for manifest in render(example):
+            if manifest["kind"] == "NetworkPolicy":
+                ports = [port["port"] for rule in manifest["spec"]["ingress"] for port in rule["ports"]]
+                assert ports == [19222]
