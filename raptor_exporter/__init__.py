@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from raptor_exporter.chromium.launch import LaunchedBrowser, launch_browser
     from raptor_exporter.exceptions import SessionException
-    from raptor_exporter.manager import SessionManager
-    from raptor_exporter.manager_sync import SyncSessionManager
+    from raptor_exporter.manager.asynchronous import SessionManager
+    from raptor_exporter.manager.synchronous import SyncSessionManager
     from raptor_exporter.session import SessionInfo
 
 __version__ = "0.1.0"
@@ -27,8 +27,8 @@ _HOMES = {
     "LaunchedBrowser": "chromium.launch",
     "SessionException": "exceptions",
     "SessionInfo": "session",
-    "SessionManager": "manager",
-    "SyncSessionManager": "manager_sync",
+    "SessionManager": "manager.asynchronous",
+    "SyncSessionManager": "manager.synchronous",
     "launch_browser": "chromium.launch",
 }
 

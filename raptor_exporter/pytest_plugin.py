@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from raptor_exporter.chromium.launch import LaunchedBrowser
     from raptor_exporter.exceptions import SessionException
-    from raptor_exporter.manager_sync import SyncSessionManager
+    from raptor_exporter.manager.synchronous import SyncSessionManager
 
 MADE_BY = {"made_by": "raptor_session"}  # in the metadata of sessions whose browser is ours to end
 
@@ -67,7 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def raptor_session(request: pytest.FixtureRequest) -> Iterator[RaptorSession]:
     """Gives the page of a named session, restored or made; see ``RaptorSession``."""
-    from raptor_exporter.manager_sync import SyncSessionManager
+    from raptor_exporter.manager.synchronous import SyncSessionManager
 
     # Beside pytest-playwright there is a driver already, and a thread can have one only.
     beside = request.config.pluginmanager.hasplugin("playwright")

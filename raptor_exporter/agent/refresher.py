@@ -104,3 +104,4 @@ class Refresher:
         if error != self.error:  # once, not at every interval
             logger.error("the store can't be refreshed", extra={"error": error})
         self.error = error
+        self.access = Access(writable=False)

@@ -26,7 +26,7 @@ def restore(app: App, name: str, output: str) -> None:
 
     from raptor_exporter.cli.output import emit_object
     from raptor_exporter.cli.telling import failures_told_once
-    from raptor_exporter.manager import SessionManager
+    from raptor_exporter.manager.asynchronous import SessionManager
     from raptor_exporter.redact import redact, redact_page_url
 
     if app.store.find(name) is None:

@@ -42,7 +42,7 @@ def save(app: App, name: str, cdp_url: str) -> None:
 
     from raptor_exporter.cli.output import printable
     from raptor_exporter.cli.telling import failures_told_once
-    from raptor_exporter.manager import SessionManager
+    from raptor_exporter.manager.asynchronous import SessionManager
     from raptor_exporter.names import safe_name
     from raptor_exporter.session import SessionInfo, parse_endpoint
 

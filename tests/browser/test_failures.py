@@ -17,7 +17,7 @@ from support.driver import drivers
 from support.listeners import answering, free_port, http_answer, silent
 
 from raptor_exporter import SessionException, SessionManager
-from raptor_exporter.manager_base import RESTORE_SECONDS
+from raptor_exporter.manager.base import RESTORE_SECONDS
 
 SECRET = "/devtools/browser/3f0c0ffe-secret"
 

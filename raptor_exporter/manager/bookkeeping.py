@@ -13,7 +13,7 @@ from raptor_exporter.cleanup import once
 from raptor_exporter.cleanup.policy import DAY, NO_GUARDS, Rules
 from raptor_exporter.config import Config, StoreConfig
 from raptor_exporter.exceptions import StoreError, UnreadableSession
-from raptor_exporter.operation import BadArgument, Operation, logger
+from raptor_exporter.manager.operation import BadArgument, Operation, logger
 from raptor_exporter.session import (
     NOT_FOUND,
     UNREADABLE,

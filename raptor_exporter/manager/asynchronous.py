@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from raptor_exporter.browser import AwaitingTurn, Connections
-from raptor_exporter.manager_base import CLOSE_SECONDS, RESTORE_SECONDS, SAVE_SECONDS, ManagerBase
-from raptor_exporter.operation import Operation
+from raptor_exporter.manager.base import CLOSE_SECONDS, RESTORE_SECONDS, SAVE_SECONDS, ManagerBase
+from raptor_exporter.manager.operation import Operation
 from raptor_exporter.session import SessionInfo
 
 if TYPE_CHECKING:

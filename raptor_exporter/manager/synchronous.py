@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from raptor_exporter.browser import BlockingTurn, BrowserProblem, Connections, Trouble, run_now
 from raptor_exporter.browser.turn import running_loop
-from raptor_exporter.manager_base import CLOSE_SECONDS, RESTORE_SECONDS, SAVE_SECONDS, ManagerBase
-from raptor_exporter.operation import Operation
+from raptor_exporter.manager.base import CLOSE_SECONDS, RESTORE_SECONDS, SAVE_SECONDS, ManagerBase
+from raptor_exporter.manager.operation import Operation
 from raptor_exporter.session import SessionInfo
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from raptor_exporter.exceptions import (
     UnreadableSession,
     UnsafeName,
 )
-from raptor_exporter.metadata import BadMetadata
+from raptor_exporter.manager.metadata import BadMetadata
 from raptor_exporter.redact import redact
 from raptor_exporter.session import NOT_FOUND, UNREADABLE
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
-from raptor_exporter.metadata import BadMetadata, checked_metadata
+from raptor_exporter.manager.metadata import BadMetadata, checked_metadata
 
 
 @pytest.mark.parametrize(

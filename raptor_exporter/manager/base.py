@@ -9,12 +9,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from raptor_exporter.bookkeeping import Bookkeeping
 from raptor_exporter.browser import BrowserProblem, Connections, Trouble, Turn, capture, check_url, reopen
 from raptor_exporter.exceptions import SessionConflict
-from raptor_exporter.metadata import checked_metadata
+from raptor_exporter.manager.bookkeeping import Bookkeeping
+from raptor_exporter.manager.metadata import checked_metadata
+from raptor_exporter.manager.operation import InvalidSession, Operation
 from raptor_exporter.names import check_new_name
-from raptor_exporter.operation import InvalidSession, Operation
 from raptor_exporter.session import (
     NOT_FOUND,
     SessionInfo,
