@@ -65,7 +65,7 @@ def locked(store: int, permissions: Permissions, place: str) -> Iterator[None]:
     ):
         posix.require_regular(fd, LOCK)
         posix.give_to_heir(fd, home)
-        set_mode(fd, permissions.file)
+        posix.widen(fd, permissions.file)
         with posix.flocked(fd, place):
             yield
 
@@ -86,20 +86,13 @@ def write_temporary(folder_fd: int, data: bytes, mode: int, owner: tuple[int, in
                 status = os.fstat(fd)
                 if (status.st_uid, status.st_gid) != owner:
                     os.fchown(fd, *owner)
-            set_mode(fd, mode)
+            if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+                os.fchmod(fd, mode)  # past the umask
             os.fsync(fd)
         except BaseException:
             os.unlink(name, dir_fd=folder_fd)
             raise
     return name
-
-
-def set_mode(fd: int, mode: int) -> None:
-    """Give a file its mode past the umask."""
-    if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
-        # Another user's lock file keeps the mode that its owner gave it.
-        with contextlib.suppress(PermissionError):
-            os.fchmod(fd, mode)
 
 
 def remove_stale(folder_fd: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class Journal:
             ):
                 posix.require_regular(fd, NAME)
                 posix.give_to_heir(fd, folder)
-                home.set_mode(fd, store.permissions.file)
+                posix.widen(fd, store.permissions.file)
                 size = os.fstat(fd).st_size
                 if size and os.pread(fd, 1, size - 1) != b"\n":
                     data = b"\n" + data  # a crash tore the last line: it must not swallow this one
@@ -56,12 +57,12 @@ class Journal:
     def _shorten(self, directory: int, folder: int, fd: int) -> None:
         """Keep the newer half, from the start of a line on."""
         keep = self._max_bytes // 2
-        size = os.fstat(fd).st_size
-        tail = _read(fd, max(size - keep, 0), keep)
+        status = os.fstat(fd)
+        tail = _read(fd, max(status.st_size - keep, 0), keep)
         tail = tail[tail.find(b"\n") + 1 :]
         permissions = self._store.permissions
         with home.folder(directory, home.TEMPORARY, permissions=permissions) as temporary:
-            new = home.write_temporary(temporary, tail, permissions.file, None)
+            new = home.write_temporary(temporary, tail, stat.S_IMODE(status.st_mode), None)
             os.rename(new, NAME, src_dir_fd=temporary, dst_dir_fd=folder)
 
     def newest_first(self) -> Iterator[dict[str, Any]]:

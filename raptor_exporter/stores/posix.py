@@ -41,17 +41,28 @@ def subdirectory(parent: int, name: str, mode: int, *, create: bool) -> int:
     """
     flags = DIRECTORY_FLAGS | os.O_NOFOLLOW
     try:
-        return os.open(name, flags, dir_fd=parent)
+        fd = os.open(name, flags, dir_fd=parent)
     except FileNotFoundError:
         if not create:
             raise
-    with contextlib.suppress(FileExistsError):  # another process was faster
-        os.mkdir(name, 0o700, dir_fd=parent)
-    fd = os.open(name, flags, dir_fd=parent)
-    give_to_heir(fd, parent)
-    if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
-        os.fchmod(fd, mode)  # past the umask, and with setgid for a shared group
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.mkdir(name, 0o700, dir_fd=parent)
+        fd = os.open(name, flags, dir_fd=parent)
+        give_to_heir(fd, parent)
+    if create:
+        widen(fd, mode)
     return fd
+
+
+def widen(fd: int, mode: int) -> None:
+    """Let all have access that the mode names: past the umask, and where a group came in later.
+
+    Never takes access away, for another process may share the store with a group.
+    """
+    has = stat.S_IMODE(os.fstat(fd).st_mode)
+    if has | mode != has:
+        with contextlib.suppress(PermissionError):  # another user's
+            os.fchmod(fd, has | mode)
 
 
 def _heir(directory: int) -> tuple[int, int] | None:

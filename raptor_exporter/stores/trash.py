@@ -155,7 +155,7 @@ class Trash:
                 fd = os.open(manifest.FILE, flags, permissions.file, dir_fd=folder)
                 opened.callback(os.close, fd)
                 posix.give_to_heir(fd, folder)
-                home.set_mode(fd, permissions.file)
+                posix.widen(fd, permissions.file)
                 posix.try_flock(fd)
                 posix.append(fd, plan)
                 posix.sync_folder(folder)

@@ -111,6 +111,22 @@ def test_a_group_can_share_trash_and_journal_whatever_the_umask(monkeypatch, sto
     assert {oct(f.stat().st_mode & 0o7777) for f in files} == {"0o660"}
 
 
+def test_a_group_that_comes_in_later_is_let_in_and_never_shut_out_again(monkeypatch, store_dir):
+    write_session(store_dir, "first", idle=30 * DAY)
+    run(FileStore(store_dir))
+    home = store_dir / ".raptor"
+    kept = [home, home / "trash", home / "tmp", home / "lock", home / "journal.jsonl"]
+    monkeypatch.setenv("RAPTOR_GROUP_ACCESS", "1")
+    write_session(store_dir, "second", idle=30 * DAY)
+    run(FileStore(store_dir))
+    shared = [oct(path.stat().st_mode & 0o7777) for path in kept]
+    assert shared == ["0o2770", "0o2770", "0o2770", "0o660", "0o660"]
+    monkeypatch.delenv("RAPTOR_GROUP_ACCESS")
+    write_session(store_dir, "third", idle=30 * DAY)
+    run(FileStore(store_dir))
+    assert [oct(path.stat().st_mode & 0o7777) for path in kept] == shared
+
+
 def test_mode_plan_deletes_nothing_and_makes_no_trash(old):
     report = run(old, plan_now(old, rules(mode=Mode.PLAN)))
     assert (report.outcome, report.candidates, report.results, old.stems()) == ("success", 1, [], ["old"])
