@@ -21,7 +21,7 @@ from raptor_exporter.cleanup.execute import SUCCESS, empty_trash, recover, resto
 from raptor_exporter.cleanup.once import look
 from raptor_exporter.cleanup.policy import DAY, NO_GUARDS, Expire, Match, Mode, Policy, Rules, TrashRules
 from raptor_exporter.config import load_config
-from raptor_exporter.exceptions import SessionException, StoreError, UnsafeName
+from raptor_exporter.exceptions import ConfigError, SessionException, StoreError, UnsafeName
 from raptor_exporter.stores.files import FileStore
 
 RULES = Rules(
@@ -58,7 +58,11 @@ def _clean(store: FileStore) -> None:
 
 
 def _restore(store: FileStore) -> None:
-    restore_from_trash(store, store.trash.sessions()[0].run)
+    (run,) = os.listdir(store.path / ".raptor" / "trash")
+    try:
+        restore_from_trash(store, run)
+    except KeyError as error:
+        raise StoreError(f"the trash has no {error} that can be read") from error
 
 
 def _empty(store: FileStore) -> None:
@@ -103,7 +107,7 @@ def main(name: str, path: str) -> int:
     os.sched_yield()  # the marker: nothing else in here makes this call
     try:
         operation(store)
-    except (StoreError, SessionException, UnsafeName) as error:
+    except (StoreError, SessionException, UnsafeName, ConfigError) as error:
         sys.stderr.write(f"{error}\n")
         return FORESEEN
     finally:

@@ -71,11 +71,11 @@ def with_fault(
     script: Path, arguments: tuple[str, ...], place: Place, fault: str, log: Path
 ) -> subprocess.CompletedProcess:
     """Run with ``signal=KILL`` or ``error=EIO`` at that one call."""
-    inject = f"inject={place.call}:{fault}:when={place.number}"
-    return _strace(script, arguments, inject, log)
+    fault = f"{place.call}:{fault}:when={place.number}"
+    return _strace(script, arguments, f"trace={place.call}", log, "-e", f"inject={fault}")
 
 
-def _strace(script: Path, arguments: tuple[str, ...], expression: str, log: Path):
+def _strace(script: Path, arguments: tuple[str, ...], expression: str, log: Path, *more: str):
     return subprocess.run(
         [
             "strace",
