@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
 from raptor_exporter.names import SUFFIX, could_be_stem, is_session_file, safe_name
 from raptor_exporter.session import MAX_FILE_BYTES, check, format_timestamp, parse_timestamp
-from raptor_exporter.stores import document, home, posix
+from raptor_exporter.stores import document, home, posix, runs
 from raptor_exporter.stores.base import Identity, Snapshot, Wanted
 from raptor_exporter.stores.home import Permissions
 from raptor_exporter.stores.journal import Journal
+from raptor_exporter.stores.replacing import replace_if_unchanged
 from raptor_exporter.stores.scan import Scanner
 from raptor_exporter.stores.trash import Trash
 
@@ -246,7 +247,7 @@ class FileStore:
     def _write(self, directory: int, stem: str, data: bytes, found: _Found | None) -> bool:
         """Replace the file that was read (or make a new one); False if it changed meanwhile.
 
-        Temporary file, fsync, compare, rename, fsync: a reader sees the old file or the new one,
+        Temporary file, fsync, exchange, compare, fsync: a reader sees the old file or the new one,
         and a crash leaves one of them whole.
         """
         if len(data) > MAX_FILE_BYTES:
@@ -259,23 +260,15 @@ class FileStore:
             with home.folder(directory, home.TEMPORARY, permissions=self.permissions) as temporary:
                 home.remove_stale(temporary)
                 new = home.write_temporary(temporary, data, mode, owner)
-                try:
-                    if found is None:
-                        posix.rename_noreplace(new, name, temporary, directory)
-                    elif _identity(_status(directory, name)) != _identity(found.status):
-                        return False
-                    else:
-                        os.rename(new, name, src_dir_fd=temporary, dst_dir_fd=directory)
-                    new = ""
-                except FileExistsError:
-                    return False
-                finally:
-                    if new:
-                        os.unlink(new, dir_fd=temporary)
+                if found is not None:
+                    expected = runs.identity(found.status)
+                    written = replace_if_unchanged(new, name, temporary, directory, expected)
+                else:
+                    written = _place_new(new, name, temporary, directory)
             posix.sync_folder(directory)
         except OSError as error:
             raise _conflict(stem, error) from error
-        return True
+        return written
 
     def delete(self, stem: str) -> bool:
         """Delete one session for good. False if there is none. Raises UnreadableSession."""
@@ -332,6 +325,18 @@ def _rewritten(stem: str, kept: document.Members, changes: Mapping[str, Any]) ->
         raise SessionConflict(f"{stem}{SUFFIX} can't be written as JSON: {error}") from error
 
 
+def _place_new(new: str, name: str, temporary: int, directory: int) -> bool:
+    """Give a temporary file a name that must be free; False if it isn't."""
+    try:
+        posix.rename_noreplace(new, name, temporary, directory)
+    except OSError as error:
+        os.unlink(new, dir_fd=temporary)
+        if isinstance(error, FileExistsError):
+            return False
+        raise
+    return True
+
+
 def _is_regular(directory: int, file_name: str) -> bool:
     status = _status(directory, file_name)
     return status is not None and stat.S_ISREG(status.st_mode)
@@ -342,10 +347,6 @@ def _status(directory: int, file_name: str) -> os.stat_result | None:
         return os.stat(file_name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
-
-
-def _identity(status: os.stat_result | None) -> Identity | None:
-    return None if status is None else Identity(status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 def _conflict(stem: str, error: OSError) -> SessionConflict:

@@ -18,6 +18,7 @@ READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_N
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
 _LOCK_WAIT_SECONDS = 10.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -92,16 +93,8 @@ def rename_noreplace(source: str, target: str, source_fd: int, target_fd: int) -
         FileExistsError: the target is there; nothing was changed.
         OSError: the move failed; the source is still there.
     """
-    renameat2 = getattr(_libc, "renameat2", None)
-    if renameat2 is not None:
-        done = renameat2(
-            source_fd, os.fsencode(source), target_fd, os.fsencode(target), ctypes.c_uint(_RENAME_NOREPLACE)
-        )
-        if done == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
-            raise OSError(code, os.strerror(code), source)
+    if _renameat2(source, target, source_fd, target_fd, _RENAME_NOREPLACE):
+        return
     try:
         os.link(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
     except FileExistsError:
@@ -111,6 +104,28 @@ def rename_noreplace(source: str, target: str, source_fd: int, target_fd: int) -
             raise
         _copy_exclusive(source, target, source_fd, target_fd)
     os.unlink(source, dir_fd=source_fd)
+
+
+def exchange(source: str, target: str, source_fd: int, target_fd: int) -> bool:
+    """Let two files change places, atomically. False where the kernel or file system can't.
+
+    Raises:
+        FileNotFoundError: one of them isn't there; nothing was changed.
+        OSError: it failed; nothing was changed.
+    """
+    return _renameat2(source, target, source_fd, target_fd, _RENAME_EXCHANGE)
+
+
+def _renameat2(source: str, target: str, source_fd: int, target_fd: int, flag: int) -> bool:
+    renameat2 = getattr(_libc, "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(source_fd, os.fsencode(source), target_fd, os.fsencode(target), ctypes.c_uint(flag)) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(code, os.strerror(code), source)
 
 
 def _copy_exclusive(source: str, target: str, source_fd: int, target_fd: int) -> None:
