@@ -143,27 +143,27 @@ def test_nothing_is_alarming_about_a_healthy_pod(alertmanager, prometheus):
     assert alertmanager.alerts() == []
 
 
-def corrupt_sessions(pod):
+def corrupt_sessions(pod, prometheus):
     for number in range(4):
         path = pod.add(f"torn-{number}")
         path.write_text('{"session_id": "torn", ')
     return lambda: pod.remove("torn-*.json")
 
 
-def make_a_session_unreadable(pod):
+def make_a_session_unreadable(pod, prometheus):
     path = pod.add("private")
     path.chmod(0o600)
     os.chown(path, 0, 0)
     return path.unlink
 
 
-def make_the_store_unreadable(pod):
+def make_the_store_unreadable(pod, prometheus):
     mode = pod.store.stat().st_mode & 0o7777
     pod.store.chmod(0)
     return lambda: pod.store.chmod(mode)
 
 
-def make_the_store_read_only(pod):
+def make_the_store_read_only(pod, prometheus):
     path = pod.add("ancient", idle=40 * 86400)
     mode = pod.store.stat().st_mode & 0o7777
     pod.store.chmod(0o555)
@@ -175,43 +175,44 @@ def make_the_store_read_only(pod):
     return repair
 
 
-def break_the_policies(pod):
+def break_the_policies(pod, prometheus):
     good = pod.configuration.read_text()
     pod.configuration.write_text(good.replace("interval: 3s", "intervall: 3s"))
     return lambda: pod.configuration.write_text(good)
 
 
-def pin_more_than_the_cap(pod):
+def pin_more_than_the_cap(pod, prometheus):
     for number in range(3):
         pod.add(f"pinned-{number}", metadata={"pinned": "true"})
     return lambda: pod.remove("pinned-*.json")
 
 
-def let_a_crowd_expire(pod):
+def let_a_crowd_expire(pod, prometheus):
     for number in range(15):
         pod.add(f"crowd-{number}", idle=7200)
     return lambda: pod.remove("crowd-*.json")
 
 
-def delete_most_of_the_store(pod):
+def delete_most_of_the_store(pod, prometheus):
     for number in range(30):
         pod.add(f"mass-{number}", idle=7200)
     return lambda: None  # an hour later it is history; here 20 seconds
 
 
-def fill_the_store(pod):
+def fill_the_store(pod, prometheus):
     for number in range(5):
         pod.add(f"large-{number}", metadata={"page": "x" * 900_000})
-        time.sleep(1.0)  # growth takes time: a slope of several scrapes
+        # A slope takes several scrapes.
+        eventually(lambda n=number: prometheus.value("raptor_session_storage_bytes") > 900_000 * (n + 1))
     return lambda: pod.remove("large-*.json")
 
 
-def kill_the_browser(pod):
+def kill_the_browser(pod, prometheus):
     pod.kill_browser()
     return lambda: None  # the application notices, starts another and saves its sessions anew
 
 
-def kill_the_agent(pod):
+def kill_the_agent(pod, prometheus):
     pod.podman("kill", "--signal=KILL", pod.agent)
     return lambda: pod.podman("start", pod.agent)
 
@@ -249,7 +250,7 @@ def by_trouble() -> list[tuple]:
     ("trouble", "alerts"), by_trouble(), ids=[maker.__name__ for maker, _ in by_trouble()]
 )
 def test_alerts_arrive_and_go_away_after_the_repair(pod, prometheus, alertmanager, trouble, alerts):
-    repair = trouble(pod)
+    repair = trouble(pod, prometheus)
     try:
         for alert in alerts:
             eventually(lambda a=alert: alertmanager.named(a), within=PATIENCE, what=f"{alert} arrives")
