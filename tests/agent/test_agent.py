@@ -180,6 +180,22 @@ def test_foreign_lines_in_the_journal_do_not_end_the_agent(store_dir, config):
         assert agent.end() == 0
 
 
+@needs_root
+def test_a_store_that_is_read_only_can_be_watched_and_planned_on(store_dir, tmp_path, mounts):
+    write_session(store_dir, "old", idle=30 * DAY)
+    write_session(store_dir, "new")
+    config = write_config(tmp_path / "raptor.yaml", mode="plan")
+    read_only = mounts.read_only(store_dir)
+    with running_agent("--store", str(read_only), "--config", str(config)) as agent:
+        eventually(lambda: agent.value("raptor_cleanup_runs_total", policy="idle", outcome="success"))
+        assert (is_up(agent), count(agent)) == (1, 2)
+        assert agent.value("raptor_cleanup_candidates", policy="idle") == 1
+        assert agent.value("raptor_cleanup_deleted_sessions_total", policy="idle", reason="idle") == 0
+        assert agent.end() == 0
+    assert not any("level=error" in line for line in agent.log)
+    assert sorted(p.name for p in store_dir.iterdir()) == ["new.json", "old.json"]
+
+
 # -- the end -----------------------------------------------------------------------------------------
 
 

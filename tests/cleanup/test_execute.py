@@ -432,6 +432,22 @@ def test_emptying_in_the_gap_of_a_crash_deletes_nothing_that_was_not_verified(ol
     assert read_session(old, "old")["metadata"] == {"saved": "anew"}
 
 
+def test_a_restore_in_the_gap_of_a_crash_waits_for_the_verification(old, monkeypatch, command):
+    crash_in_claim(
+        old,
+        plan_now(old),
+        monkeypatch,
+        before_rename=lambda _: save_in_place(old, "old", metadata={"saved": "anew"}),
+        after_rename=lambda _: die_here(),
+    )
+    with pytest.raises(KeyError):
+        old.trash.restore("old")
+    result = command("trash", "restore", "old", "--store", old.path)  # it recovers first
+    assert result.status == 1
+    assert read_session(old, "old")["metadata"] == {"saved": "anew"}
+    assert trashed(old) == {}
+
+
 @pytest.mark.parametrize("meddle", ["empty", "restore", "recover"])
 def test_others_leave_a_run_alone_that_is_between_claim_and_verify(old, monkeypatch, meddle):
     write_session(old, "older", idle=60 * DAY)
