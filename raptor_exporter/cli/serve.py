@@ -42,6 +42,7 @@ def serve(
     """
     import asyncio
     import logging
+    import sys
 
     from raptor_exporter.agent.agent import Agent
     from raptor_exporter.config import DEFAULT_STORE
@@ -54,6 +55,8 @@ def serve(
     if app.config.store.url == DEFAULT_STORE:
         store.create()  # any other one may be a volume that is not mounted yet
 
+    # A scrape waits at most so long for the interpreter while a refresh or a plan is computed: seconds.
+    sys.setswitchinterval(0.001)
     notifier = Notifier()
 
     async def run() -> None:

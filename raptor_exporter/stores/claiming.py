@@ -6,7 +6,7 @@ import os
 
 from raptor_exporter.names import SUFFIX
 from raptor_exporter.stores import posix, runs
-from raptor_exporter.stores.base import Chosen, Outcome, RunHeader
+from raptor_exporter.stores.base import Chosen, Identity, Outcome, RunHeader
 from raptor_exporter.stores.manifest import DELETED, FAILED, GONE, SKIPPED, SUPERSEDED
 
 
@@ -38,7 +38,7 @@ class Run:
         status = runs.look(file_name, self._directory)
         if status is None:
             return GONE
-        if runs.identity(status) != chosen.identity:
+        if not _is_still(status, chosen.identity):
             return SKIPPED
         claimed = runs.claimed_name(chosen.name)
         try:
@@ -48,10 +48,15 @@ class Run:
                 raise  # it is there: it is the run's folder that somebody took away
             return GONE
         status = os.stat(claimed, dir_fd=self._folder, follow_symlinks=False)
-        if runs.identity(status) == chosen.identity:
+        if _is_still(status, chosen.identity):
             return DELETED
         try:
             posix.rename_noreplace(claimed, file_name, self._folder, self._directory)
         except FileExistsError:
             return SUPERSEDED
         return SKIPPED
+
+
+def _is_still(status: os.stat_result, identity: Identity) -> bool:
+    inode, changed, size = identity
+    return status.st_ino == inode and status.st_mtime_ns == changed and status.st_size == size
