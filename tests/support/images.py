@@ -79,3 +79,15 @@ def _service(podman: Podman) -> None:
     for name in ("raptor-exporter.service", "sysusers.conf"):
         (folder / name).write_bytes((ROOT / "deploy" / "systemd" / name).read_bytes())
     podman("build", "--network=none", "-t", SERVICE, folder)
+
+
+def debian(podman: Podman, name: str, program: str) -> str:
+    """An image of one of Debian's programs, with that program as its entry point."""
+    folder = MATERIALS / name
+    folder.mkdir(exist_ok=True)
+    (folder / "program").write_bytes(Path(program).read_bytes())
+    (folder / "Dockerfile").write_text(
+        f'FROM {BASE}\nCOPY --chmod=755 program /bin/{name}\nENTRYPOINT ["/bin/{name}"]\n'
+    )
+    podman("build", "--network=none", "-t", f"localhost/{name}:debian", folder)
+    return f"localhost/{name}:debian"

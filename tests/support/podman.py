@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Podman:
         folder.mkdir(parents=True, exist_ok=True)
         configuration = folder / "containers.conf"
         configuration.write_text(_CONFIGURATION)
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
+        self.environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
         self._command = [
             "podman",
             f"--root={folder / 'storage'}",
@@ -41,7 +42,7 @@ class Podman:
     def __call__(self, *arguments: object, check: bool = True, timeout: float = 300.0) -> str:
         done = subprocess.run(
             [*self._command, *map(str, arguments)],
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -50,6 +51,13 @@ class Podman:
         if check and done.returncode != 0:
             raise AssertionError(f"podman {arguments[0]}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout.strip()
+
+    def script(self) -> Path:
+        """A program that is this podman, for tools that call one themselves."""
+        path = self.folder / "podman"
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(self._command)} "$@"\n')
+        path.chmod(0o755)
+        return path
 
     def json(self, *arguments: object) -> list[dict]:
         return json.loads(self(*arguments))
