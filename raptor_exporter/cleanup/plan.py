@@ -101,12 +101,11 @@ def plan(snapshot: Snapshot, rules: Rules, now: float, probes: Probes = NO_PROBE
             if fit(record):
                 owned[number].append(record)
                 break
-    total = len(snapshot.records)
     return Plan(
         now,
         snapshot,
         tuple(
-            PolicyPlan(policy, fits[number], owned[number], protect, now, probes, total)
+            PolicyPlan(policy, fits[number], owned[number], protect, now, probes, snapshot.records)
             for number, policy in enumerate(rules.policies)
         ),
     )
@@ -134,7 +133,7 @@ class PolicyPlan:
         protect: list[Fits],
         now: float,
         probes: Probes,
-        total: int,
+        records: Mapping[str, Record],
     ) -> None:
         self.policy = policy
         self.fits = fits
@@ -142,20 +141,21 @@ class PolicyPlan:
         self._protect = protect
         self._now = now
         self._probes = probes
+        self._records = records
         self._kept = self._keep(owned)
         self.deletions: dict[str, str] = {}
-        self._records: dict[str, Record] = {}
         self.bytes = 0
         self.fresh = 0
         self._expire(owned)
         self.cap_exceeded = self._evict(owned)
-        self.breach = self._ratio_breach(total)
+        self.breach = self._ratio_breach(len(records))
 
     def chosen(self) -> list[Chosen]:
         """The deletions with their identities and reasons in words."""
+        records = self._records
         return [
-            Chosen(record.name, record.identity, reason, self._why(record, reason))
-            for record, reason in zip(self._records.values(), self.deletions.values(), strict=True)
+            Chosen(name, records[name].identity, reason, self._why(records[name], reason))
+            for name, reason in self.deletions.items()
         ]
 
     def decide(self, record: Record) -> Decision:
@@ -185,7 +185,6 @@ class PolicyPlan:
 
     def _choose(self, record: Record, reason: str) -> None:
         self.deletions[record.name] = reason
-        self._records[record.name] = record
         self.bytes += record.size
 
     def _expired(self, record: Record) -> str | None:

@@ -30,7 +30,7 @@ def store_directory(url: str) -> str:
         return url
     name = (scheme.group(1) or scheme.group(2)).lower()
     if name != "file":
-        raise ValueError(f"is a URL of the scheme {name}")
+        raise ValueError(f"is a URL of the scheme {name if len(name) <= 20 else name[:20] + '…'}")
     try:
         parts = urlsplit(url)
     except ValueError:

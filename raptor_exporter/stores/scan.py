@@ -45,6 +45,7 @@ class Scanner:
         self._selection = Selection(wanted.keys)
         self._locate = parse_endpoint if wanted.endpoints else parse_address
         self._endpoints: dict[Endpoint, Endpoint] = {}
+        self._sizes: dict[int, int] = {}
 
     def scan(self, previous: Mapping[str, Record]) -> Mapping[str, Record]:
         """All sessions by name. Records of files that did not change are taken from ``previous``.
@@ -130,7 +131,7 @@ class Scanner:
             file_name[:-_SUFFIX_LENGTH],
             status.st_ino,
             changed,
-            status.st_size,
+            self._sizes.setdefault(status.st_size, status.st_size),
             stamp,
             VALID if verdict.reason is None else INVALID,
             verdict.reason,
