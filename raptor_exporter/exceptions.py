@@ -50,6 +50,10 @@ class StoreError(Exception):
     """The store as a whole can't be used now: missing, unreadable, replaced, not writable."""
 
 
+class StoreReplaced(StoreError):
+    """The store is not the one that the plan was made on: the run is refused."""
+
+
 class SessionBusy(StoreError):
     """Another process held the store's lock for too long."""
 

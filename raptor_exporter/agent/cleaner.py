@@ -25,7 +25,7 @@ from raptor_exporter.cleanup.policy import (
 from raptor_exporter.exceptions import StoreError
 from raptor_exporter.metrics.figures import PolicyFigures
 from raptor_exporter.stores.base import Wanted
-from raptor_exporter.stores.files import FileStore
+from raptor_exporter.stores.protocol import Store
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Cleaner:
 
     def __init__(
         self,
-        store: FileStore,
+        store: Store,
         refresher: Refresher,
         schedule: Schedule,
         clock_guard: ClockGuard,

@@ -14,9 +14,9 @@ from raptor_exporter.cleanup.plan import Plan, plan
 from raptor_exporter.cleanup.policy import Rules
 from raptor_exporter.exceptions import StoreError
 from raptor_exporter.metrics.figures import StoreFigures
-from raptor_exporter.stores.access import Access, look_at_access
+from raptor_exporter.stores.access import Access
 from raptor_exporter.stores.base import Snapshot, Wanted
-from raptor_exporter.stores.files import FileStore
+from raptor_exporter.stores.protocol import Store
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Refresher:
 
     def __init__(
         self,
-        store: FileStore,
+        store: Store,
         rules: Callable[[], Rules],
         wanted: Callable[[], Wanted],
         probes: Callable[[], Probes],
@@ -90,7 +90,7 @@ class Refresher:
         snapshot = self._store.refresh(self.snapshot, self._wanted())
         decided = plan(snapshot, self._rules(), snapshot.taken_at, self._probes())
         _ = snapshot.totals  # computed here, so that no scrape has to
-        return snapshot, decided, look_at_access(self._store.path, snapshot)
+        return snapshot, decided, self._store.access(snapshot)
 
     def _warn(self, access: Access) -> None:
         """Say it at the start, and again when it changes."""

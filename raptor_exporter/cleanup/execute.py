@@ -12,10 +12,18 @@ from typing import Any
 
 from raptor_exporter.cleanup.plan import Breach, Plan, PolicyPlan
 from raptor_exporter.cleanup.policy import Mode, TrashRules
-from raptor_exporter.exceptions import StoreError
-from raptor_exporter.stores import trash
-from raptor_exporter.stores.base import Chosen, Outcome
-from raptor_exporter.stores.files import FileStore
+from raptor_exporter.exceptions import StoreError, StoreReplaced
+from raptor_exporter.stores.base import (
+    DELETED,
+    FAILED,
+    SKIPPED,
+    SUPERSEDED,
+    Chosen,
+    Emptied,
+    Outcome,
+    Restored,
+)
+from raptor_exporter.stores.protocol import Store
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +59,7 @@ class Report:
     @property
     def deleted(self) -> Counter[str]:
         """Deletions by reason."""
-        return Counter(chosen.reason for chosen, outcome in self.results if outcome.result == trash.DELETED)
+        return Counter(chosen.reason for chosen, outcome in self.results if outcome.result == DELETED)
 
     def count(self, *results: str) -> int:
         """How many sessions ended in one of these results."""
@@ -60,16 +68,16 @@ class Report:
     @property
     def skipped(self) -> int:
         """Chosen, but changed before the deletion, so spared."""
-        return self.count(trash.SKIPPED, trash.SUPERSEDED)
+        return self.count(SKIPPED, SUPERSEDED)
 
     @property
     def failed(self) -> int:
         """Deletions that failed."""
-        return self.count(trash.FAILED)
+        return self.count(FAILED)
 
 
 def run_policy(
-    store: FileStore,
+    store: Store,
     plan: Plan,
     policy: str,
     rules: TrashRules,
@@ -101,7 +109,7 @@ def run_policy(
             _enforce(store, plan, chosen_by, rules, report, progress, stopping)
         elif report.mode is Mode.ENFORCE:
             report.outcome = REFUSED
-    except trash.StoreReplaced as error:
+    except StoreReplaced as error:
         report.outcome, report.error = REFUSED, str(error)
     except StoreError as error:
         report.outcome, report.error = ERROR, str(error)
@@ -111,7 +119,7 @@ def run_policy(
             recover(store)
         raise
     if report.outcome == SUCCESS and report.failed:
-        first = next(outcome.error for _, outcome in report.results if outcome.result == trash.FAILED)
+        first = next(outcome.error for _, outcome in report.results if outcome.result == FAILED)
         report.outcome, report.error = ERROR, f"{report.failed} deletions failed, the first with: {first}"
     if report.skipped == len(report.results) > _SUSPICIOUS:
         logger.warning(
@@ -124,7 +132,7 @@ def run_policy(
 
 
 def _enforce(
-    store: FileStore,
+    store: Store,
     plan: Plan,
     chosen_by: PolicyPlan,
     rules: TrashRules,
@@ -145,36 +153,36 @@ def _enforce(
                     break
                 outcome = run.claim(item)
                 report.results.append((item, outcome))
-                if outcome.result == trash.DELETED:
+                if outcome.result == DELETED:
                     report.deleted_bytes += item.identity.size
                 progress(done)
     if rules.max_bytes is not None:
         empty_trash(store, now=plan.now, max_bytes=rules.max_bytes)
 
 
-def recover(store: FileStore) -> int:
+def recover(store: Store) -> int:
     """Finish what crashed runs left, and tell the journal. Returns how many runs.
 
     Raises:
         StoreError: the trash can't be used.
     """
     finished = store.trash.recover()
-    for plan, outcomes in finished:
-        size = sum(chosen.identity.size for chosen in plan.chosen.values())
-        report = Report(plan.header.policy, Mode.ENFORCE, plan.header.at, len(plan.chosen), size, ERROR)
-        report.run = plan.header.run
+    for header, chosen_by_name, outcomes in finished:
+        size = sum(chosen.identity.size for chosen in chosen_by_name.values())
+        report = Report(header.policy, Mode.ENFORCE, header.at, len(chosen_by_name), size, ERROR)
+        report.run = header.run
         report.error = "the process ended before the run did; it was finished later"
-        report.results = [(plan.chosen[o.name], o) for o in outcomes if o.name in plan.chosen]
+        report.results = [(chosen_by_name[o.name], o) for o in outcomes if o.name in chosen_by_name]
         report.deleted_bytes = sum(
-            chosen.identity.size for chosen, outcome in report.results if outcome.result == trash.DELETED
+            chosen.identity.size for chosen, outcome in report.results if outcome.result == DELETED
         )
         _tell(store, report)
     return len(finished)
 
 
 def empty_trash(
-    store: FileStore, *, now: float, retain: float | None = None, max_bytes: int | None = None
-) -> trash.Emptied:
+    store: Store, *, now: float, retain: float | None = None, max_bytes: int | None = None
+) -> Emptied:
     """Delete for good what is overdue (or everything), and tell the journal.
 
     Raises:
@@ -188,7 +196,7 @@ def empty_trash(
     return emptied
 
 
-def restore_from_trash(store: FileStore, wanted: str) -> trash.Restored:
+def restore_from_trash(store: Store, wanted: str) -> Restored:
     """Bring back a run's sessions or one session, and tell the journal.
 
     Raises:
@@ -203,7 +211,7 @@ def restore_from_trash(store: FileStore, wanted: str) -> trash.Restored:
     return restored
 
 
-def _tell(store: FileStore, report: Report, log_level: int = logging.INFO) -> None:
+def _tell(store: Store, report: Report, log_level: int = logging.INFO) -> None:
     """Log one line a run and one at debug a session; write both to the journal."""
     extra = run_entry(report)
     level = log_level if report.outcome == SUCCESS else logging.WARNING
@@ -230,7 +238,7 @@ def run_entry(report: Report) -> dict[str, Any]:
         "mode": str(report.mode),
         "outcome": report.outcome,
         "candidates": report.candidates,
-        "deleted": report.count(trash.DELETED),
+        "deleted": report.count(DELETED),
         "bytes": report.deleted_bytes,
         "skipped": report.skipped,
         "failed": report.failed,
@@ -253,7 +261,7 @@ def _session_entries(report: Report) -> Iterator[dict[str, Any]]:
         }
 
 
-def _write(store: FileStore, entries: list[dict[str, Any]], *, optional: bool = False) -> None:
+def _write(store: Store, entries: list[dict[str, Any]], *, optional: bool = False) -> None:
     try:
         store.journal.append(entries)
     except StoreError as error:

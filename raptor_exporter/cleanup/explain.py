@@ -11,8 +11,8 @@ from raptor_exporter.cleanup.plan import DELETE, Plan
 from raptor_exporter.cleanup.policy import Mode
 from raptor_exporter.exceptions import UnsafeName
 from raptor_exporter.names import safe_name
-from raptor_exporter.stores.files import FileStore
-from raptor_exporter.stores.trash import DELETED
+from raptor_exporter.stores.base import DELETED
+from raptor_exporter.stores.protocol import Store
 from raptor_exporter.units import format_duration
 
 
@@ -27,7 +27,7 @@ class Explanation(NamedTuple):
     live: bool  # in the store now
 
 
-def explain(store: FileStore, plan: Plan, name: str) -> Explanation | None:
+def explain(store: Store, plan: Plan, name: str) -> Explanation | None:
     """Explain a live session by the plan, a deleted one by the trash and the journal.
 
     Args:
@@ -55,7 +55,7 @@ def explain(store: FileStore, plan: Plan, name: str) -> Explanation | None:
     return Explanation(decision.name, decision.policy, decision.action, decision.reason, text, live=True)
 
 
-def _explain_deleted(store: FileStore, now: float, name: str) -> Explanation | None:
+def _explain_deleted(store: Store, now: float, name: str) -> Explanation | None:
     recover(store)  # what a crashed run deleted is in the trash, but not yet in its list
     last = store.trash.last(name)
     if last is not None:

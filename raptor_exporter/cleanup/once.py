@@ -25,7 +25,7 @@ from raptor_exporter.cleanup.policy import (
 )
 from raptor_exporter.session import CORRUPT, INVALID_TIMESTAMP, REASONS
 from raptor_exporter.stores.base import Snapshot, Wanted
-from raptor_exporter.stores.files import FileStore
+from raptor_exporter.stores.protocol import Store
 
 EXPIRED = "expired"
 INVALID = "invalid"
@@ -69,7 +69,7 @@ Ask = Callable[[Snapshot], Probes]
 
 
 def look(
-    store: FileStore, rules: Rules, *, ask: Ask | None = None, previous: Snapshot | None = None, now: float
+    store: Store, rules: Rules, *, ask: Ask | None = None, previous: Snapshot | None = None, now: float
 ) -> Plan:
     """Refresh, probe if some rule asks for it, and plan.
 
@@ -89,7 +89,7 @@ def look(
 
 
 def clean(
-    store: FileStore,
+    store: Store,
     rules: Rules,
     names: Iterable[str] | None = None,
     *,

@@ -41,7 +41,6 @@ def clean_up(
     if dry_run:
         for policy_plan in plans:
             _tell_breach(policy_plan.policy.name, policy_plan.breach)
-            _tell_fresh(policy_plan)
         _emit([_planned(plan, name) for name in chosen], output)
         return 0
     if going:
@@ -54,7 +53,6 @@ def clean_up(
             _explain(report)
         else:
             _tell_breach(report.policy, report.breach)  # in mode plan
-            _tell_fresh(plan.of(report.policy))
     return 0 if all(report.outcome == SUCCESS for report in reports) else 1
 
 
@@ -156,18 +154,6 @@ def _tell_spared(policy_plan: PolicyPlan) -> None:
 def _tell_breach(policy: str, breach: Breach | None) -> None:
     if breach is not None:
         click.echo(f"{policy}: a run would be refused by {breach.message}", err=True)
-
-
-def _tell_fresh(policy_plan: PolicyPlan) -> None:
-    from raptor_exporter.units import format_duration
-
-    if policy_plan.fresh:
-        age = format_duration(policy_plan.policy.guards.min_age)
-        click.echo(
-            f"{policy_plan.policy.name}: spared by min_age, since their files changed within {age}: "
-            f"{policy_plan.fresh} sessions; --force takes them too",
-            err=True,
-        )
 
 
 def _explain(report: Report) -> None:

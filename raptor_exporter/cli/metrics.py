@@ -59,7 +59,6 @@ def _look(app: App) -> CollectorRegistry:
     from raptor_exporter.metrics.exporter import BuildCollector
     from raptor_exporter.metrics.figures import StoreFigures
     from raptor_exporter.metrics.store import SessionCollector, StoreCollector
-    from raptor_exporter.stores.access import look_at_access
 
     figures = StoreFigures()
     started = time.monotonic()
@@ -67,7 +66,7 @@ def _look(app: App) -> CollectorRegistry:
     plan = look(app.store, rules, ask=asker(app.config), now=time.time())
     figures.durations.observe(time.monotonic() - started)
     figures.last_refresh = plan.snapshot.taken_at
-    access = look_at_access(app.store.path, plan.snapshot)
+    access = app.store.access(plan.snapshot)
     registry = CollectorRegistry()
     for collector in (
         SessionCollector(lambda: plan.snapshot),

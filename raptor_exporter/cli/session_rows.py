@@ -16,10 +16,10 @@ from raptor_exporter.session import (
     check,
     parse_object,
 )
-from raptor_exporter.stores.files import FileStore
+from raptor_exporter.stores.protocol import Store
 
 
-def session_rows(store: FileStore, names: list[str] | None = None) -> Iterator[dict[str, Any]]:
+def session_rows(store: Store, names: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """The named sessions (stems; default all), sorted by name.
 
     Raises:
@@ -31,7 +31,7 @@ def session_rows(store: FileStore, names: list[str] | None = None) -> Iterator[d
             yield row
 
 
-def session_row(store: FileStore, name: str) -> dict[str, Any] | None:
+def session_row(store: Store, name: str) -> dict[str, Any] | None:
     """One session by its stem; what is not known of it is None. None if there is none."""
     size = None
     try:

@@ -1,20 +1,18 @@
-"""What a store of sessions is, and the snapshot that a refresh of it gives.
-
-The protocol assumes neither a directory nor a single process: a store lists its sessions with an
-identity each, and every change names the identity that it was decided on.
-"""
+"""What stores give and take: identities, records, the snapshot of a refresh, what a run chose and did."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from raptor_exporter.session import BROWSER_TYPES, REASONS, STATES, VALID, Endpoint, State
+
+StoreId = tuple[int, ...]  # of a directory its device and inode
 
 
 class Identity(NamedTuple):
@@ -86,7 +84,7 @@ class Snapshot:
 
     records: Mapping[str, Record]
     taken_at: float  # POSIX seconds, when the refresh began
-    store_id: tuple[int, ...]  # changes when another store stands at the same place
+    store_id: StoreId  # changes when another store stands at the same place
     wanted: Wanted
     trash_sessions: int | None = 0  # None: the trash couldn't be looked at
     trash_bytes: int | None = 0
@@ -111,6 +109,13 @@ class Snapshot:
         return Totals(states, reasons, browsers, size, array("d", accesses), sum(accesses))
 
 
+DELETED = "deleted"
+SKIPPED = "skipped"  # changed since it was chosen, so spared
+GONE = "gone"  # somebody else deleted it
+SUPERSEDED = "superseded"  # claimed, found changed, and a newer file has its name: kept in the trash
+FAILED = "failed"
+
+
 class RunHeader(msgspec.Struct, frozen=True):
     """What a run writes into the trash before it touches anything."""
 
@@ -129,67 +134,45 @@ class Chosen(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
+class FinishedRun(NamedTuple):
+    """A run that had crashed, and what became of its sessions."""
+
+    header: RunHeader
+    chosen: Mapping[str, Chosen]
+    outcomes: Sequence[Outcome]
+
+
 class Outcome(NamedTuple):
     """What became of one chosen session."""
 
     name: str
-    result: str  # deleted, skipped, gone, superseded, failed
+    result: str  # one of the five above
     error: str | None = None
 
 
-class Store(Protocol):
-    """Where sessions live. Methods block; the agent calls them from a thread.
+class Trashed(NamedTuple):
+    """One session in the trash."""
 
-    Every method raises StoreError when the store as a whole can't be used.
-    """
+    name: str
+    run: str
+    policy: str
+    reason: str
+    detail: str
+    deleted_at: float  # POSIX seconds
+    size: int  # bytes
+    session_id: str | None = None  # only where it was asked for
 
-    @property
-    def place(self) -> str:
-        """Where it is, for messages."""
-        ...
 
-    def refresh(self, previous: Snapshot | None, wanted: Wanted) -> Snapshot:
-        """List everything, reading only what changed since ``previous``."""
-        ...
+class Emptied(NamedTuple):
+    """What an emptying did."""
 
-    def find(self, name: str) -> str | None:
-        """The stem of the session that a name means, or None.
+    sessions: int = 0
+    bytes: int = 0
+    put_back: int = 0
 
-        The file whose stem it is, else the one at its safe name if that holds this session_id.
-        """
-        ...
 
-    def read(self, stem: str) -> bytes | None:
-        """The bytes of a session file; None if there is none. Raises UnreadableSession."""
-        ...
+class Restored(NamedTuple):
+    """What came back from the trash, and what did not, each with the reason."""
 
-    def stems(self) -> list[str]:
-        """The stems of all session files, sorted."""
-        ...
-
-    def usage(self) -> tuple[int, int]:
-        """Number of session files and their bytes."""
-        ...
-
-    def save(self, session_name: str, fields: Mapping[str, Any]) -> str:
-        """Create or replace a session; returns its stem. Raises SessionConflict, UnsafeName.
-
-        Other keys of a file that is there are kept, as are its mode and owner.
-        """
-        ...
-
-    def touch(self, stem: str) -> bool:
-        """Move the file's mtime to now, so that a cleanup in flight spares it. False: not there."""
-        ...
-
-    def mark_accessed(self, stem: str, when: float) -> bool:
-        """Move ``last_accessed`` forward to ``when`` (POSIX seconds), keeping everything else.
-
-        False if the session is not there any more. Raises SessionConflict if the file can't be
-        rewritten with its mode and owner.
-        """
-        ...
-
-    def delete(self, stem: str) -> bool:
-        """Delete one session for good. False if there is none. Raises UnreadableSession."""
-        ...
+    names: list[str]
+    conflicts: list[str]

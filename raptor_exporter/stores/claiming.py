@@ -6,8 +6,17 @@ import os
 
 from raptor_exporter.names import SUFFIX
 from raptor_exporter.stores import posix, runs
-from raptor_exporter.stores.base import Chosen, Identity, Outcome, RunHeader
-from raptor_exporter.stores.manifest import DELETED, FAILED, GONE, SKIPPED, SUPERSEDED
+from raptor_exporter.stores.base import (
+    DELETED,
+    FAILED,
+    GONE,
+    SKIPPED,
+    SUPERSEDED,
+    Chosen,
+    Identity,
+    Outcome,
+    RunHeader,
+)
 
 
 class Run:

@@ -16,6 +16,7 @@ from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSe
 from raptor_exporter.names import SUFFIX, could_be_stem, is_session_file, safe_name
 from raptor_exporter.session import MAX_FILE_BYTES, check, format_timestamp, parse_timestamp
 from raptor_exporter.stores import document, home, posix, runs
+from raptor_exporter.stores.access import Access, look_at_access
 from raptor_exporter.stores.base import Identity, Snapshot, Wanted
 from raptor_exporter.stores.home import Permissions
 from raptor_exporter.stores.journal import Journal
@@ -120,6 +121,10 @@ class FileStore:
             trash = self.trash.usage(directory)
         sessions, size = (None, None) if trash is None else trash
         return Snapshot(records, taken_at, store_id, wanted, sessions, size)
+
+    def access(self, snapshot: Snapshot) -> Access:
+        """What this process may do with the directory, and what an operator should mend."""
+        return look_at_access(self.path, snapshot)
 
     def find(self, name: str) -> str | None:
         """The stem of the session that a name means, or None."""

@@ -13,18 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raptor_exporter.stores.base import Chosen, Identity, Outcome, RunHeader
+from raptor_exporter.stores.base import (
+    DELETED,
+    FAILED,
+    SUPERSEDED,
+    Chosen,
+    Identity,
+    Outcome,
+    RunHeader,
+    StoreId,
+)
 from raptor_exporter.stores.lines import json_line
 
 FILE = "manifest.json"
 
-DELETED = "deleted"
-SKIPPED = "skipped"  # changed since it was chosen, so spared
-GONE = "gone"  # somebody else deleted it
-SUPERSEDED = "superseded"  # claimed, found changed, and a newer file has its name: kept in the trash
-FAILED = "failed"
-
-StoreId = tuple[int, ...]
 
 _LATEST = 253_402_300_799.0  # the end of the calendar, POSIX seconds
 

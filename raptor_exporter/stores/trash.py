@@ -16,25 +16,32 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from raptor_exporter.exceptions import SessionBusy, SessionConflict, StoreError, UnsafeName
+from raptor_exporter.exceptions import SessionBusy, SessionConflict, StoreError, StoreReplaced, UnsafeName
 from raptor_exporter.names import SUFFIX, safe_name
 from raptor_exporter.session import MAX_FILE_BYTES, check
 from raptor_exporter.stores import home, manifest, posix, runs
-from raptor_exporter.stores.base import Chosen, Outcome, RunHeader
+from raptor_exporter.stores.base import (
+    DELETED,
+    FAILED,
+    SKIPPED,
+    SUPERSEDED,
+    Chosen,
+    Emptied,
+    FinishedRun,
+    Outcome,
+    Restored,
+    RunHeader,
+    StoreId,
+    Trashed,
+)
 from raptor_exporter.stores.claiming import Run
-from raptor_exporter.stores.manifest import DELETED, FAILED, GONE, SKIPPED, SUPERSEDED, Manifest, StoreId
+from raptor_exporter.stores.manifest import Manifest
 from raptor_exporter.stores.runs import HeldRun
 
 if TYPE_CHECKING:
     from raptor_exporter.stores.files import FileStore
 
-__all__ = ["DELETED", "FAILED", "GONE", "SKIPPED", "SUPERSEDED", "Emptied", "Run", "StoreReplaced", "Trash"]
-
 logger = logging.getLogger(__name__)
-
-
-class StoreReplaced(StoreError):
-    """The store is not the directory that the plan was made on: the run is refused."""
 
 
 class Usage(NamedTuple):
@@ -42,34 +49,6 @@ class Usage(NamedTuple):
 
     sessions: int
     bytes: int
-
-
-class Trashed(NamedTuple):
-    """One session in the trash."""
-
-    name: str
-    run: str
-    policy: str
-    reason: str
-    detail: str
-    deleted_at: float  # POSIX seconds
-    size: int  # bytes
-    session_id: str | None = None  # only where it was asked for
-
-
-class Emptied(NamedTuple):
-    """What an emptying did."""
-
-    sessions: int = 0
-    bytes: int = 0
-    put_back: int = 0
-
-
-class Restored(NamedTuple):
-    """What came back from the trash, and what did not, each with the reason."""
-
-    names: list[str]
-    conflicts: list[str]
 
 
 class Trash:
@@ -200,7 +179,7 @@ class Trash:
 
     # -- after a crash ---------------------------------------------------------------------------
 
-    def recover(self) -> list[tuple[Manifest, list[Outcome]]]:
+    def recover(self) -> list[FinishedRun]:
         """Finish the runs that crashed: verify each claimed file again. Returns what became of them."""
         finished = []
         with self._opened() as (directory, trash):
@@ -216,7 +195,7 @@ class Trash:
                     continue
                 if not ended:
                     logger.warning("finished a run that had crashed", extra={"run": run.run})
-                    finished.append((plan, outcomes))
+                    finished.append(FinishedRun(plan.header, plan.chosen, outcomes))
         return finished
 
     def _finish(self, directory: int, run: HeldRun) -> tuple[Manifest, list[Outcome]]:

@@ -209,7 +209,7 @@ def test_a_signal_ends_it_with_0(store_dir, number):
 PATCHED = """
 import sys, threading, time
 from raptor_exporter.stores.files import FileStore
-from raptor_exporter.stores.trash import Run
+from raptor_exporter.stores.claiming import Run
 {patch}
 from raptor_exporter.cli import main
 sys.exit(main())
