@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -19,6 +20,19 @@ def _no_settings_from_outside(monkeypatch):
     """A developer's own RAPTOR_ variables decide nothing here."""
     for name in [name for name in os.environ if name.startswith("RAPTOR_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    """What a command sets up for its own process must not decide what the next test sees."""
+    loggers = [logging.getLogger(name) for name in ("", "raptor_exporter")]
+    levels = [logger.level for logger in loggers]
+    handlers = set(loggers[0].handlers)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    for handler in set(loggers[0].handlers) - handlers:
+        loggers[0].removeHandler(handler)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 @contextmanager
 def failures_told_once() -> Iterator[None]:
     """Keep a manager's line about a foreseen failure out of the log: it is the command's error message."""
-    manager_logger = logging.getLogger("raptor_exporter.manager.asynchronous")
+    manager_logger = logging.getLogger("raptor_exporter.manager")
     manager_logger.addFilter(_is_news)
     try:
         yield
