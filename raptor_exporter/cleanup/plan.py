@@ -119,7 +119,6 @@ class PolicyPlan:
         owned: how many sessions it owns.
         deletions: name to reason of the sessions that go, the first to go first.
         bytes: their size.
-        fresh: how many more are expired, and spared by min_age alone.
         cap_exceeded: keep or protect hold it over its cap.
         breach: the guard that refuses the run, if one does.
         fresh: how many would go if their files had not changed within min_age.
