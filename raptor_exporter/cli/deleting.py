@@ -12,7 +12,7 @@ from raptor_exporter.cli.app import App
 
 if TYPE_CHECKING:
     from raptor_exporter.cleanup.execute import Report
-    from raptor_exporter.cleanup.plan import Breach, Plan, PolicyPlan
+    from raptor_exporter.cleanup.plan import Breach, Plan
     from raptor_exporter.cleanup.policy import Rules
 
 
