@@ -12,7 +12,7 @@ from raptor_exporter.cli.app import App
 
 if TYPE_CHECKING:
     from raptor_exporter.cleanup.execute import Report
-    from raptor_exporter.cleanup.plan import Breach, Plan
+    from raptor_exporter.cleanup.plan import Breach, Plan, PolicyPlan
     from raptor_exporter.cleanup.policy import Rules
 
 
@@ -36,6 +36,8 @@ def clean_up(
     plan = look(app.store, rules, ask=ask, now=time.time())
     plans = [p for p in plan.policies if p.policy.name in chosen]
     going = sum(len(p.deletions) for p in plans if p.policy.mode is Mode.ENFORCE and p.breach is None)
+    for policy_plan in plans:
+        _tell_spared(policy_plan)
     if dry_run:
         for policy_plan in plans:
             _tell_breach(policy_plan.policy.name, policy_plan.breach)
@@ -136,6 +138,20 @@ def _emit(runs: list[dict[str, Any]], output: str) -> None:
         right=("CANDIDATES", "DELETED", "SKIPPED", "FAILED", "BYTES"),
         empty="no policies",
     )
+
+
+def _tell_spared(policy_plan: PolicyPlan) -> None:
+    """Say of how many sessions min_age alone keeps the policy: who asks for a deletion would wonder."""
+    from raptor_exporter.units import format_duration
+
+    spared = policy_plan.fresh
+    if spared:
+        name, min_age = policy_plan.policy.name, format_duration(policy_plan.policy.guards.min_age)
+        which = "session that" if spared == 1 else "sessions that"
+        text = (
+            f"{name}: min_age spares {spared} {which} changed in the last {min_age}; --force takes them too"
+        )
+        click.echo(text, err=True)
 
 
 def _tell_breach(policy: str, breach: Breach | None) -> None:

@@ -16,7 +16,6 @@ from support.waiting import eventually_async
 from raptor_exporter.agent.cleaner import Cleaner
 from raptor_exporter.agent.refresher import Refresher
 from raptor_exporter.agent.schedule import Schedule
-from raptor_exporter.cleanup import execute
 from raptor_exporter.cleanup.clock import ClockGuard
 from raptor_exporter.cleanup.policy import (
     EndpointState,
@@ -31,6 +30,7 @@ from raptor_exporter.cleanup.policy import (
     metadata_keys,
     needs_endpoints,
 )
+from raptor_exporter.stores import claiming
 from raptor_exporter.stores.base import Wanted
 from raptor_exporter.stores.files import FileStore
 
@@ -288,7 +288,7 @@ def test_a_run_in_flight_comes_to_a_stop_after_the_deletion_it_is_at(store, monk
     for number in range(50):
         old_session(store, f"s{number:02d}")
     world = World(store, rules(interval=MINUTE))
-    plain = execute.trash.Run.claim
+    plain = claiming.Run.claim
     claimed = []
 
     def claim(run, chosen):
@@ -297,7 +297,7 @@ def test_a_run_in_flight_comes_to_a_stop_after_the_deletion_it_is_at(store, monk
             world.cleaner.stop()
         return plain(run, chosen)
 
-    monkeypatch.setattr(execute.trash.Run, "claim", claim)
+    monkeypatch.setattr(claiming.Run, "claim", claim)
     asyncio.run(world.go_on(MINUTE))
     assert len(claimed) == 3
     assert world.outcomes == ["error"]

@@ -222,6 +222,17 @@ class TestInvalidAndAll:
         }
         assert stems(store_dir) == {"valid", "large"}
 
+    def test_what_min_age_spares_is_told_and_force_takes_it(self, cleanup, store_dir):
+        write_session(store_dir, "broken", data="{")
+        for arguments in (("--dry-run",), ()):
+            result = cleanup("invalid", *arguments)
+            assert (result.status, stems(store_dir)) == (0, {"broken"})
+            assert result.err == (
+                "invalid: min_age spares 1 session that changed in the last 1m; --force takes them too\n"
+            )
+        result = cleanup("invalid", "--force", "--yes")
+        assert (result.status, result.err, stems(store_dir)) == (0, "", set())
+
     def test_all_knows_no_guards_but_protect(self, cleanup, store_dir):
         fill(store_dir, 12)
         write_session(store_dir, "just-saved")
