@@ -19,7 +19,7 @@ from support.agent import running_agent
 from support.sessions import DAY, write_session
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "3600"))
-SESSIONS = 2000
+SESSIONS = 600
 PATHS = (
     "/metrics",
     "/",
@@ -47,7 +47,7 @@ policies:
     match: {endpoint: unreachable}
     expire: {unreachable_for: 5s}
     keep: {last: 100}
-  - {name: capped, interval: 1s, cap: {sessions: 1500}, keep: {last: 5, per: metadata.repo}}
+  - {name: capped, interval: 1s, cap: {sessions: 400}, keep: {last: 5, per: metadata.repo}}
 """
 
 
