@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -188,7 +189,8 @@ def pin_more_than_the_cap(pod, prometheus):
 
 
 def let_a_crowd_expire(pod, prometheus):
-    for number in range(15):
+    # So many that a run in the middle of this, which takes up to ten of them, leaves enough to refuse.
+    for number in range(40):
         pod.add(f"crowd-{number}", idle=7200)
     return lambda: pod.remove("crowd-*.json")
 
@@ -208,8 +210,11 @@ def fill_the_store(pod, prometheus):
 
 
 def kill_the_browser(pod, prometheus):
+    # The application would notice within seconds, and that may be sooner than the alert: it is held.
+    application = pod.pid(pod.application)
+    os.kill(application, signal.SIGSTOP)
     pod.kill_browser()
-    return lambda: None  # the application notices, starts another and saves its sessions anew
+    return lambda: os.kill(application, signal.SIGCONT)  # it starts another, and saves its sessions anew
 
 
 def kill_the_agent(pod, prometheus):
