@@ -63,6 +63,8 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vulture
+	@$(BIN)/python .ci/audit.py
 
 $(VENV)/bin/python:
 	@. .ci/tools.sh && need_venv $(PYTHON)

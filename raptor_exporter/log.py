@@ -9,12 +9,9 @@ import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
 from raptor_exporter.redact import redact
-
-LEVELS: Final = ("debug", "info", "warn", "error")
-FORMATS: Final = ("logfmt", "json")
 
 _LEVELS = {
     "debug": logging.DEBUG,

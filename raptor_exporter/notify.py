@@ -1,11 +1,10 @@
-"""Tells systemd when the service is ready, reloads and stops (sd_notify's protocol)."""
+"""Tells systemd when the service is ready and stops (sd_notify's protocol)."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-import time
 from collections.abc import MutableMapping
 
 logger = logging.getLogger(__name__)
@@ -23,12 +22,8 @@ class Notifier:
         self._complained = False
 
     def ready(self, status: str = "") -> None:
-        """The service answers; also ends a reload."""
+        """The service answers."""
         self._send("READY=1", *_status(status))
-
-    def reloading(self) -> None:
-        """A reload begins. With ``Type=notify-reload`` systemd waits for ``ready``."""
-        self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
         """The service ends."""

@@ -17,17 +17,13 @@ def supervisor(tmp_path):
         yield path, lambda: listening.recv(4096).decode()
 
 
-def test_ready_reloading_and_stopping_are_told(supervisor):
+def test_ready_status_and_stopping_are_told(supervisor):
     path, told = supervisor
     environment = {"NOTIFY_SOCKET": path}
     notifier = Notifier(environment)
     assert environment == {}
     notifier.ready("7 sessions\nSTOPPING=1")
     assert told() == "READY=1\nSTATUS=7 sessions STOPPING=1"
-    notifier.reloading()
-    state, monotonic = told().splitlines()
-    assert state == "RELOADING=1"
-    assert int(monotonic.removeprefix("MONOTONIC_USEC=")) > 0
     notifier.status("1 session")
     assert told() == "STATUS=1 session"
     notifier.stopping()
