@@ -36,7 +36,7 @@ RULES = Rules(
             3600.0,
             Match(metadata=(("env", Globs(("ci", "preview-*"))),)),
             Expire(idle_for=7 * DAY),
-            keep=Keep(3, "repo"),
+            keep=Keep(1, "repo"),
             mode=Mode.ENFORCE,
             guards=NO_GUARDS,
         ),

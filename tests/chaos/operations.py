@@ -58,7 +58,10 @@ def _clean(store: FileStore) -> None:
 
 
 def _restore(store: FileStore) -> None:
-    (run,) = os.listdir(store.path / ".raptor" / "trash")
+    try:
+        (run,) = os.listdir(store.path / ".raptor" / "trash")
+    except OSError as error:  # a call of this script, not of what it tries
+        raise StoreError(str(error)) from error
     try:
         restore_from_trash(store, run)
     except KeyError as error:
