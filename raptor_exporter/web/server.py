@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 # that the first of them would have to make room for the last before anybody has read its request.
 _ACCEPTED_AT_ONCE = 16
 _CROWD = 4  # requests in the works at once
+_TICK = 0.5  # seconds
 _GRACE = 1  # second for requests in the works when the server ends
 
 
@@ -137,6 +138,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for listening in sockets or ():
             listening.listen(BACKLOG)
+
+    async def main_loop(self) -> None:
+        """Look whether to end; ten times a second, as it comes, is most of what an idle agent costs."""
+        while not await self.on_tick(0):  # noqa: ASYNC110  # uvicorn has a flag, no event
+            await asyncio.sleep(_TICK)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
