@@ -30,7 +30,10 @@ run: $(VENV)/.installed
 	@exec $(BIN)/raptor-exporter serve --web.listen-address $(ADDRESS)
 
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest -m "not long"
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not long"
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # Whatever needs a network comes first; the tests have a network namespace of their own, with containers in it.
 e2e: $(VENV)/.dev
