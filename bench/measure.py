@@ -89,9 +89,7 @@ def at_least(what: str, sessions: int, ours: Times, beside: Times, label: str, l
         sessions,
         seconds(ours.wall),
         f"{label} {seconds(beside.wall)}",
-        f"{factor:.1f} × as fast (CPU {beside.cpu / ours.cpu:.1f} ×)"
-        if ours.cpu
-        else f"{factor:.1f} × as fast",
+        f"{factor:.1f} × as fast",
         "" if limit is None else f"≥ {limit:g} ×",
         None if limit is None else factor >= limit,
     )

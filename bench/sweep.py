@@ -57,7 +57,7 @@ def refreshes(path: Path, sessions: int) -> Iterator[Row]:
         lambda: PlainManager(path).figures(),
     )
     held = sessions >= 10_000  # below that, the start of two processes is all there is to see
-    yield at_most("cold refresh", sessions, cold, cat, "find | xargs cat", 0.7 if held else None)
+    yield at_most("cold refresh", sessions, cold, cat, "find, xargs cat", 0.7 if held else None)
     yield at_least("cold refresh", sessions, cold, slow, NAIVE, 4 if held else None)
     snapshot = store.refresh(None, WANTED)
     warm, find = in_turns(

@@ -62,7 +62,7 @@ class Scanner:
         with os.scandir(self._directory) as entries:
             for entry in entries:
                 file_name = entry.name
-                if not file_name.endswith(SUFFIX) or file_name[0] == ".":
+                if not file_name.endswith(SUFFIX):
                     continue
                 name = file_name[:-_SUFFIX_LENGTH]
                 try:
@@ -78,7 +78,7 @@ class Scanner:
                             records[name] = old
                             unchanged += 1
                             continue
-                    if not entry.is_file(follow_symlinks=False):
+                    if file_name[0] == "." or not entry.is_file(follow_symlinks=False):
                         continue
                     record = self.read(file_name)
                 except FileNotFoundError:
