@@ -87,7 +87,7 @@ def deletions(path: Path, sessions: int) -> Iterator[Row]:
     limit = datetime.fromtimestamp(time.time() - 7 * DAY, UTC).isoformat()
     copy = path.with_name("copy")
     taken: dict[str, list[Times]] = {"agent": [], "command": [], "find": [], "naive": []}
-    for _ in range(3 if sessions > 10_000 else 5):
+    for _ in range(2 if sessions > 10_000 else 5):  # copying a large store takes longest
         for side, times in taken.items():
             copy_store(path, copy)
             store = FileStore(copy)
