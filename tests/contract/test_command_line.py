@@ -121,7 +121,8 @@ def test_every_command_shows_examples_of_itself(command, words):
 def test_every_command_takes_the_common_options_and_every_option_names_its_variable(command, words):
     text = " ".join(command(*words, "--help").out.split())
     assert {"--store", "--config", "--log.level", "--log.format"} <= set(re.findall(r"--[a-z.-]+", text))
-    options = text.split(" Options: ")[1].split(" -h, --help ")[0]
+    # Click keeps a command's help option as it was first asked for, with -h or without.
+    options = re.split(r" (?:-h, )?--help Show", text.split(" Options: ")[1])[0]
     for name in re.findall(r"(?:^| )(?:-o, )?(--[a-z][a-z.-]+) (?=[A-Z+\[])", options):
         variable = "RAPTOR_" + re.sub(r"[.-]", "_", name.removeprefix("--")).upper()
         assert f"env var: {variable}" in options, name
