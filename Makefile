@@ -40,17 +40,17 @@ e2e: $(VENV)/.dev
 	@. .ci/tools.sh && need $(E2E_TOOLS)
 	$(BIN)/python tests/support/kubectl.py
 	$(BIN)/python tests/e2e/prepare.py .make/e2e
-	unshare --net sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m long tests/e2e'
+	unshare --net sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -m long --timeout 900 tests/e2e'
 	@cat .make/e2e/figures.txt
 
 # kill -9 and errors at each system call, and real agents on bad days. Counts of trials and losses come last.
 chaos: $(VENV)/.dev
 	@. .ci/tools.sh && need $(CHAOS_TOOLS)
-	$(BIN)/python -m pytest -m long tests/chaos
+	$(BIN)/python -m pytest -m long --timeout 3600 tests/chaos
 
 # An hour of churn under scrapes, or SOAK_SECONDS: descriptors, threads and memory.
 soak: $(VENV)/.dev
-	$(BIN)/python -m pytest -m long -s tests/soak
+	$(BIN)/python -m pytest -m long --timeout 0 -s tests/soak
 
 # Writes docs/benchmarks.md. On a quiet machine, please.
 bench: $(VENV)/.dev
@@ -60,7 +60,7 @@ bench: $(VENV)/.dev
 fuzz: export FUZZ_CASES ?= 100000
 fuzz: export FUZZ_SEED ?= 1
 fuzz: $(VENV)/.dev
-	$(BIN)/python -m pytest tests/fuzz
+	$(BIN)/python -m pytest --timeout 0 tests/fuzz
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

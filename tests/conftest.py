@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,17 @@ from support.command import Command
 from support.mounts import Mounts
 
 from raptor_exporter.stores.files import FileStore
+
+
+def pytest_configure():
+    """Let signals mean what they mean on a terminal, to all processes that tests start.
+
+    A job in the background, under nohup or of a CI runner inherits some of them as ignored.
+    """
+    usual = {signal.SIGINT: signal.default_int_handler}
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual.get(number, signal.SIG_DFL))
 
 
 @pytest.fixture(autouse=True)
