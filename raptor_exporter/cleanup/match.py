@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from raptor_exporter.cleanup.policy import EndpointState, Globs, Match, Probed
 from raptor_exporter.session import INVALID, UNREADABLE, VALID, Endpoint
-from raptor_exporter.stores.base import Record
+from raptor_exporter.stores.record import Record
 
 Fits = Callable[[Record], bool]
 Probes = Mapping[Endpoint, Probed]

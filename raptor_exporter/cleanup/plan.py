@@ -18,7 +18,8 @@ from raptor_exporter.cleanup import wording
 from raptor_exporter.cleanup.match import Fits, Probes, compile_match, compile_protect, probed
 from raptor_exporter.cleanup.policy import RATIO_COUNTS_ABOVE, EndpointState, Policy, Rules
 from raptor_exporter.session import INVALID, UNREADABLE
-from raptor_exporter.stores.base import Chosen, Record, Snapshot
+from raptor_exporter.stores.base import Chosen, Snapshot
+from raptor_exporter.stores.record import Record
 
 NO_PROBES: Probes = MappingProxyType({})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raptor_exporter.cleanup.policy import EndpointState, Expire, Keep, Policy, Probed
 from raptor_exporter.redact import redact
-from raptor_exporter.stores.base import Record
+from raptor_exporter.stores.record import Record
 from raptor_exporter.units import format_duration, format_size
 
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}

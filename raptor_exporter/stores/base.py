@@ -1,4 +1,4 @@
-"""What stores give and take: identities, records, the snapshot of a refresh, what a run chose and did."""
+"""What stores give and take: the snapshot of a refresh, what a run chose and did."""
 
 from __future__ import annotations
 
@@ -10,49 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from raptor_exporter.session import BROWSER_TYPES, REASONS, STATES, VALID, Endpoint, State
+from raptor_exporter.session import BROWSER_TYPES, REASONS, STATES, VALID
+from raptor_exporter.stores.record import Identity, Record
 
 StoreId = tuple[int, ...]  # of a directory its device and inode
-
-
-class Identity(NamedTuple):
-    """Which very file, in which very state, a decision was made on."""
-
-    inode: int
-    mtime_ns: int
-    size: int
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """One session as the last refresh saw it: some 0.4 KB each, so that a million fit."""
-
-    name: str  # the stem of its file
-    inode: int
-    mtime_ns: int
-    size: int  # bytes
-    stamp: int  # changes whenever the file must be read again; 0: at the next refresh in any case
-    state: State
-    reason: str | None  # of an invalid session
-    accessed: float | None  # POSIX seconds
-    created: float | None  # POSIX seconds
-    browser_type: str | None
-    endpoint: Endpoint | None  # path is empty unless the refresh was asked for endpoints
-    metadata: Mapping[str, str]  # only the keys that the refresh was asked for
-
-    @property
-    def identity(self) -> Identity:
-        """What a deletion must find again."""
-        return Identity(self.inode, self.mtime_ns, self.size)
-
-    @property
-    def modified(self) -> float:
-        """POSIX seconds of the last change of the file."""
-        return self.mtime_ns / 1e9
-
-    @property
-    def rank(self) -> float:
-        """Where the session stands among its neighbours: last access, of invalid ones mtime."""
-        return self.accessed if self.state is VALID and self.accessed is not None else self.modified
 
 
 class Wanted(NamedTuple):

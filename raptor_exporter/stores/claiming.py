@@ -6,17 +6,8 @@ import os
 
 from raptor_exporter.names import SUFFIX
 from raptor_exporter.stores import posix, runs
-from raptor_exporter.stores.base import (
-    DELETED,
-    FAILED,
-    GONE,
-    SKIPPED,
-    SUPERSEDED,
-    Chosen,
-    Identity,
-    Outcome,
-    RunHeader,
-)
+from raptor_exporter.stores.base import DELETED, FAILED, GONE, SKIPPED, SUPERSEDED, Chosen, Outcome, RunHeader
+from raptor_exporter.stores.record import Identity
 
 
 class Run:

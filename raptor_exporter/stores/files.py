@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
 from raptor_exporter.names import SUFFIX, could_be_stem, is_session_file, safe_name
 from raptor_exporter.session import MAX_FILE_BYTES, check, format_timestamp, parse_timestamp
-from raptor_exporter.stores import document, home, posix, runs
+from raptor_exporter.stores import document, home, posix
 from raptor_exporter.stores.access import Access, look_at_access
-from raptor_exporter.stores.base import Identity, Snapshot, Wanted
+from raptor_exporter.stores.base import Snapshot, Wanted
 from raptor_exporter.stores.home import Permissions
 from raptor_exporter.stores.journal import Journal
+from raptor_exporter.stores.kinds import Kinds
+from raptor_exporter.stores.record import Identity
 from raptor_exporter.stores.replacing import replace_if_unchanged
 from raptor_exporter.stores.scan import Scanner
 from raptor_exporter.stores.trash import Trash
@@ -51,6 +53,7 @@ class FileStore:
         self.permissions = permissions or Permissions.from_environment()
         self.trash = Trash(self)
         self.journal = Journal(self)
+        self._kinds = (Wanted(), Kinds(Wanted()))
 
     @property
     def place(self) -> str:
@@ -117,10 +120,18 @@ class FileStore:
             store_id = (status.st_dev, status.st_ino)
             usable = previous is not None and (previous.store_id, previous.wanted) == (store_id, wanted)
             before = previous.records if previous is not None and usable else {}
-            records = Scanner(directory, wanted, self.timezone).scan(before)
+            records = Scanner(directory, self._kinds_of(wanted), self.timezone).scan(before)
             trash = self.trash.usage(directory)
         sessions, size = (None, None) if trash is None else trash
         return Snapshot(records, taken_at, store_id, wanted, sessions, size)
+
+    def _kinds_of(self, wanted: Wanted) -> Kinds:
+        """The same as long as the same is wanted, so that a changed session shares with the others."""
+        last, kinds = self._kinds
+        if last != wanted:
+            kinds = Kinds(wanted)
+            self._kinds = (wanted, kinds)
+        return kinds
 
     def access(self, snapshot: Snapshot) -> Access:
         """What this process may do with the directory, and what an operator should mend."""
@@ -266,7 +277,7 @@ class FileStore:
                 home.remove_stale(temporary)
                 new = home.write_temporary(temporary, data, mode, owner)
                 if found is not None:
-                    expected = runs.identity(found.status)
+                    expected = Identity.of(found.status)
                     written = replace_if_unchanged(new, name, temporary, directory, expected)
                 else:
                     written = _place_new(new, name, temporary, directory)

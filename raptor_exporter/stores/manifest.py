@@ -13,17 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raptor_exporter.stores.base import (
-    DELETED,
-    FAILED,
-    SUPERSEDED,
-    Chosen,
-    Identity,
-    Outcome,
-    RunHeader,
-    StoreId,
-)
+from raptor_exporter.stores.base import DELETED, FAILED, SUPERSEDED, Chosen, Outcome, RunHeader, StoreId
 from raptor_exporter.stores.lines import json_line
+from raptor_exporter.stores.record import Identity
 
 FILE = "manifest.json"
 

@@ -17,7 +17,6 @@ from raptor_exporter.stores.base import (
     Chosen,
     Emptied,
     FinishedRun,
-    Identity,
     Outcome,
     Restored,
     RunHeader,
@@ -26,6 +25,7 @@ from raptor_exporter.stores.base import (
     Trashed,
     Wanted,
 )
+from raptor_exporter.stores.record import Identity
 
 
 class Store(Protocol):

@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from raptor_exporter.stores import posix, runs
-from raptor_exporter.stores.base import Identity
+from raptor_exporter.stores.record import Identity
 
 _TRIES = 20  # how often others can write in the microseconds between two of our steps
 
@@ -57,4 +57,4 @@ def _change_back(new: str, name: str, temporary: int, directory: int, at_name: I
 
 def _identity(file_name: str, folder: int) -> Identity | None:
     status = runs.look(file_name, folder)
-    return None if status is None else runs.identity(status)
+    return None if status is None else Identity.of(status)

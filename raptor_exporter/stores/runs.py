@@ -15,7 +15,6 @@ from functools import cached_property
 
 from raptor_exporter.names import SUFFIX, is_session_file
 from raptor_exporter.stores import manifest, posix
-from raptor_exporter.stores.base import Identity
 from raptor_exporter.stores.manifest import Manifest
 
 logger = logging.getLogger(__name__)
@@ -166,8 +165,3 @@ def look(file_name: str, folder: int) -> os.stat_result | None:
         return os.stat(file_name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
-
-
-def identity(status: os.stat_result) -> Identity:
-    """What tells a file and its state from others."""
-    return Identity(status.st_ino, status.st_mtime_ns, status.st_size)

@@ -10,27 +10,17 @@ from collections.abc import Mapping
 from datetime import tzinfo
 
 from raptor_exporter.names import SUFFIX
-from raptor_exporter.session import (
-    BROWSER_TYPES,
-    INVALID,
-    MAX_FILE_BYTES,
-    UNREADABLE,
-    VALID,
-    Endpoint,
-    check,
-    parse_address,
-    parse_endpoint,
-)
+from raptor_exporter.session import MAX_FILE_BYTES, check
 from raptor_exporter.stores import posix
-from raptor_exporter.stores.base import Record, Wanted
-from raptor_exporter.stores.selection import NOTHING, Selection
+from raptor_exporter.stores.kinds import UNREAD, Kinds
+from raptor_exporter.stores.record import SECOND, Identity, Record, pack_file, packed
 
 # A file that changed this shortly before it was read may change again under the same timestamps
 # (coarse clocks, SMB, FUSE), so the next refresh reads it once more.
 _RACY_NS = 2_000_000_000
 
-_TYPES = {name: name for name in BROWSER_TYPES}  # one string for all sessions; no other is kept
 _SUFFIX_LENGTH = len(SUFFIX)
+_STAMP_BITS = (1 << 63) - 1
 
 
 class Scanner:
@@ -39,12 +29,10 @@ class Scanner:
     This is the loop that everything else waits for: it calls little, and looks nothing up twice.
     """
 
-    def __init__(self, directory: int, wanted: Wanted, zone: tzinfo | None) -> None:
+    def __init__(self, directory: int, kinds: Kinds, zone: tzinfo | None) -> None:
         self._directory = directory
         self._zone = zone
-        self._selection = Selection(wanted.keys)
-        self._locate = parse_endpoint if wanted.endpoints else parse_address
-        self._endpoints: dict[Endpoint, Endpoint] = {}
+        self._kinds = kinds
         self._sizes: dict[int, int] = {}
 
     def scan(self, previous: Mapping[str, Record]) -> Mapping[str, Record]:
@@ -56,26 +44,24 @@ class Scanner:
         Raises:
             OSError: the directory can't be listed.
         """
-        records: dict[str, Record] = {}
+        records: list[Record] = []
         unchanged = 0
         known = previous.get
+        add = records.append
         with os.scandir(self._directory) as entries:
             for entry in entries:
                 file_name = entry.name
                 if not file_name.endswith(SUFFIX):
                     continue
-                name = file_name[:-_SUFFIX_LENGTH]
                 try:
-                    old = known(name)
-                    if old is not None and old.stamp:
+                    old = known(file_name[:-_SUFFIX_LENGTH])
+                    if old is not None:
                         now = entry.stat(follow_symlinks=False)
-                        if (
-                            now.st_ctime_ns == old.stamp
-                            and now.st_mtime_ns == old.mtime_ns
-                            and now.st_ino == old.inode
-                            and now.st_size == old.size
-                        ):
-                            records[name] = old
+                        seconds, nanoseconds = divmod(now.st_mtime_ns, SECOND)
+                        stamp = now.st_ctime_ns & _STAMP_BITS
+                        file = pack_file(now.st_ino, seconds, nanoseconds, stamp)
+                        if old.file == file and now.st_size == old.size:
+                            add(old)
                             unchanged += 1
                             continue
                     if file_name[0] == "." or not entry.is_file(follow_symlinks=False):
@@ -86,8 +72,10 @@ class Scanner:
                 except OSError:
                     record = self._unreadable(file_name)
                 if record is not None:
-                    records[name] = record
-        return previous if unchanged == len(records) == len(previous) else records
+                    add(record)
+        if unchanged == len(records) == len(previous):
+            return previous
+        return {record.name: record for record in records}
 
     def read(self, file_name: str) -> Record | None:
         """One session, read and checked; None if there is none of that name (any more)."""
@@ -105,12 +93,12 @@ class Scanner:
                 return None
             size = status.st_size
             if size > MAX_FILE_BYTES:
-                return _unread(file_name, status, status.st_ctime_ns)
+                return _unread(file_name, Identity.of(status), status.st_ctime_ns & _STAMP_BITS)
             data = os.read(fd, size + 1)
             if len(data) != size:  # it grew or shrank, or its file system gives less at a time
                 data = posix.read_on(fd, data, MAX_FILE_BYTES + 1)
                 if len(data) > MAX_FILE_BYTES:
-                    return _unread(file_name, status, 0)
+                    return _unread(file_name, Identity.of(status), 0)
         except OSError:
             return self._unreadable(file_name)
         finally:
@@ -118,28 +106,17 @@ class Scanner:
         return self._judged(file_name, status, data)
 
     def _judged(self, file_name: str, status: os.stat_result, data: bytes) -> Record:
-        verdict = check(data, self._zone, decode=self._selection.decode, locate=self._locate)
-        endpoint, metadata = verdict.endpoint, verdict.metadata
-        if endpoint is not None and endpoint.path:
-            endpoint = self._endpoints.setdefault(endpoint, endpoint)
-        changed, stamp = status.st_mtime_ns, status.st_ctime_ns
-        if -_RACY_NS < time.time_ns() - changed < _RACY_NS:
-            stamp = 0
-        elif stamp == changed:
-            stamp = changed  # one number instead of two equal ones
+        verdict = check(data, self._zone, decode=self._kinds.decode, locate=self._kinds.locate)
+        changed = status.st_mtime_ns
+        racy = -_RACY_NS < time.time_ns() - changed < _RACY_NS
+        stamp = 0 if racy else status.st_ctime_ns & _STAMP_BITS
         return Record(
             file_name[:-_SUFFIX_LENGTH],
-            status.st_ino,
-            changed,
             self._sizes.setdefault(status.st_size, status.st_size),
-            stamp,
-            VALID if verdict.reason is None else INVALID,
-            verdict.reason,
+            pack_file(status.st_ino, *divmod(changed, SECOND), stamp),
+            self._kinds.of(verdict),
             verdict.accessed,
             verdict.created,
-            _TYPES.get(verdict.browser_type or ""),
-            endpoint,
-            NOTHING if metadata is None else self._selection.texts(metadata),
         )
 
     def _unreadable(self, file_name: str) -> Record | None:
@@ -149,23 +126,10 @@ class Scanner:
             return None
         except OSError:
             # Not even its size is known; it exists, and that alone counts.
-            name = file_name[:-_SUFFIX_LENGTH]
-            return Record(name, 0, 0, 0, 0, UNREADABLE, None, None, None, None, None, NOTHING)
-        return _unread(file_name, status, 0) if stat.S_ISREG(status.st_mode) else None
+            return _unread(file_name, Identity(0, 0, 0), 0)
+        return _unread(file_name, Identity.of(status), 0) if stat.S_ISREG(status.st_mode) else None
 
 
-def _unread(file_name: str, status: os.stat_result, stamp: int) -> Record:
-    return Record(
-        file_name[:-_SUFFIX_LENGTH],
-        status.st_ino,
-        status.st_mtime_ns,
-        status.st_size,
-        stamp,
-        UNREADABLE,
-        None,
-        None,
-        None,
-        None,
-        None,
-        NOTHING,
-    )
+def _unread(file_name: str, identity: Identity, stamp: int) -> Record:
+    name = file_name[:-_SUFFIX_LENGTH]
+    return Record(name, identity.size, packed(identity, stamp), UNREAD, None, None)

@@ -36,6 +36,7 @@ from raptor_exporter.stores.base import (
 )
 from raptor_exporter.stores.claiming import Run
 from raptor_exporter.stores.manifest import Manifest
+from raptor_exporter.stores.record import Identity
 from raptor_exporter.stores.runs import HeldRun
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Trash:
         outcomes = []
         present = dict(runs.claimed(run.folder))
         for name, status in present.items():
-            if plan.is_as_claimed(name, runs.identity(status), _store_id(directory)):
+            if plan.is_as_claimed(name, Identity.of(status), _store_id(directory)):
                 outcomes.append(Outcome(name, SUPERSEDED if plan.is_superseded(name) else DELETED))
             elif plan.knows(name) or not plan.chosen:
                 outcomes.append(self._put_back(directory, run, name, status))
@@ -225,7 +226,7 @@ class Trash:
         try:
             posix.rename_noreplace(runs.claimed_name(name), name + SUFFIX, run.folder, directory)
         except FileExistsError:
-            line = manifest.superseded_line(name, runs.identity(status), time.time())
+            line = manifest.superseded_line(name, Identity.of(status), time.time())
             self._append(directory, run, line)
             return Outcome(name, SUPERSEDED)
         except OSError as error:
@@ -409,7 +410,7 @@ class Trash:
         for name, status in list(runs.claimed(run.folder)):
             if not plan.knows(name) or not due(run.run, name, plan.deleted_at(name)):
                 continue
-            if not plan.is_as_claimed(name, runs.identity(status), _store_id(directory)):
+            if not plan.is_as_claimed(name, Identity.of(status), _store_id(directory)):
                 # Somebody had the file open when it was claimed and wrote to it since.
                 outcome = self._put_back(directory, run, name, status)
                 done = done._replace(put_back=done.put_back + (outcome.result == SKIPPED))

@@ -21,7 +21,8 @@ from raptor_exporter.cleanup.match import probed
 from raptor_exporter.cleanup.plan import Decision, Plan
 from raptor_exporter.cleanup.policy import EndpointState
 from raptor_exporter.redact import redact, redact_metadata
-from raptor_exporter.stores.base import Record, Snapshot
+from raptor_exporter.stores.base import Snapshot
+from raptor_exporter.stores.record import Record
 from raptor_exporter.web.tiles import IDLE_BOUNDS
 from raptor_exporter.web.view import AgentView, PolicyState
 

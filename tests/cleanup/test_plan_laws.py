@@ -71,7 +71,7 @@ def owner(rules_, record, known):
 
 
 def rank(record):
-    return (record.accessed if record.state == "valid" else record.mtime_ns / 1e9, record.name)
+    return (record.accessed if record.state == "valid" else record.identity.mtime_ns / 1e9, record.name)
 
 
 def reasons(expire, record, known):
@@ -81,7 +81,7 @@ def reasons(expire, record, known):
     clocks = [
         ("idle", record.accessed, expire.idle_for),
         ("old", record.created, expire.older_than),
-        ("unmodified", record.mtime_ns / 1e9, expire.unmodified_for),
+        ("unmodified", record.identity.mtime_ns / 1e9, expire.unmodified_for),
         ("unreachable", since if record.endpoint else None, expire.unreachable_for),
     ]
     return [why for why, moment, limit in clocks if None not in (moment, limit) and NOW - moment > limit]
@@ -128,7 +128,7 @@ def test_a_session_whose_file_changed_within_min_age_is_never_chosen(store, rule
     by_name = {r.name: r for r in store}
     for name, (policy, _) in deleted(store, rules_, known).items():
         min_age = rules_.policy(policy).guards.min_age
-        assert not min_age or NOW - by_name[name].mtime_ns / 1e9 >= min_age
+        assert not min_age or NOW - by_name[name].identity.mtime_ns / 1e9 >= min_age
 
 
 @law(stores(), rules(), probes(), matches(exclude=False))
@@ -193,7 +193,7 @@ def test_expire_takes_exactly_what_is_due_and_not_spared_for_the_first_reason_th
         elif r.name in gone:
             assert not due, "what is due goes for that reason, not for the cap"
         elif due:
-            fresh = policy.guards.min_age and NOW - r.mtime_ns / 1e9 < policy.guards.min_age
+            fresh = policy.guards.min_age and NOW - r.identity.mtime_ns / 1e9 < policy.guards.min_age
             protected = any(fits(m, r, known, protecting=True) for m in rules_.protect)
             assert fresh or protected or policy.keep is not None
 
@@ -214,7 +214,7 @@ def test_a_cap_evicts_the_least_recently_accessed_and_no_more_than_it_must(store
         assert not holds([*left, evicted[-1]]), "the last eviction was needed"
     words = {r.name: part.decide(r).detail for r in left}
     held = [r for r in left if words[r.name].startswith("protected") or " of the last " in words[r.name]]
-    fresh = [r for r in left if r not in held and min_age and NOW - r.mtime_ns / 1e9 < min_age]
+    fresh = [r for r in left if r not in held and min_age and NOW - r.identity.mtime_ns / 1e9 < min_age]
     evictable = [r for r in left if r not in held and r not in fresh]
     assert holds(left) or not evictable, "a cap is only exceeded by what is spared"
     if evicted and evictable:
@@ -276,7 +276,7 @@ def test_a_timestamp_in_the_future_expires_nothing(store, known, expire):
         ahead = {
             "idle": r.accessed is not None and r.accessed > NOW,
             "old": r.created is not None and r.created > NOW,
-            "unmodified": r.mtime_ns / 1e9 > NOW,
+            "unmodified": r.identity.mtime_ns / 1e9 > NOW,
             "unreachable": probe is not None and (probe.unreachable_since or 0) > NOW,
         }
         assert reason is None or not ahead[reason]

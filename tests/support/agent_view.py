@@ -22,7 +22,8 @@ from raptor_exporter.cleanup.policy import (
 )
 from raptor_exporter.config import Config, ProbeConfig
 from raptor_exporter.session import Endpoint
-from raptor_exporter.stores.base import Record, Snapshot, Wanted
+from raptor_exporter.stores.base import Snapshot, Wanted
+from raptor_exporter.stores.record import Identity, Kind, Record, packed
 from raptor_exporter.web.view import Build, ConfigState, PolicyState, RunSummary, StoreState
 
 HOUR = 3600.0
@@ -98,19 +99,15 @@ def record(
     now = time.time() if now is None else now
     invalid = state != "valid"
     age = idle + DAY if age is None else age
+    reason = reason or ("corrupt" if state == "invalid" else None)
+    browser_type, endpoint = (None, None) if invalid else ("chromium", endpoint)
     return Record(
-        name=name,
-        inode=1,
-        mtime_ns=int((now - idle) * 1e9),
-        size=size,
-        stamp=1,
-        state=state,
-        reason=reason or ("corrupt" if state == "invalid" else None),
+        name,
+        size,
+        packed(Identity(1, int((now - idle) * 1e9), size), stamp=1),
+        Kind(state, reason, browser_type, endpoint, metadata or {}),
         accessed=None if invalid else now - idle,
         created=None if invalid else now - age,
-        browser_type=None if invalid else "chromium",
-        endpoint=None if invalid else endpoint,
-        metadata=metadata or {},
     )
 
 

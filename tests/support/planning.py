@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from raptor_exporter.session import Endpoint
-from raptor_exporter.stores.base import Record, Snapshot, Wanted
+from raptor_exporter.stores.base import Snapshot, Wanted
+from raptor_exporter.stores.record import Identity, Kind, Record, packed
 
 NOW = 1_700_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
@@ -34,19 +35,14 @@ def record(
     if state == "invalid" and reason is None:
         reason = "corrupt"
     age = idle if age is None else age
+    identity = Identity(1 + sum(name.encode()), int((now - unmodified) * 1e9), size)
     return Record(
         name,
-        1 + sum(name.encode()),
-        int((now - unmodified) * 1e9),
         size,
-        1,
-        state,
-        reason,
-        None if idle is None else now - idle,
-        None if age is None else now - age,
-        browser_type,
-        endpoint,
-        dict(metadata or {}),
+        packed(identity, stamp=1),
+        Kind(state, reason, browser_type, endpoint, dict(metadata or {})),
+        accessed=None if idle is None else now - idle,
+        created=None if age is None else now - age,
     )
 
 
