@@ -17,7 +17,8 @@ _NOT_PROBED = Probed(EndpointState.UNKNOWN, None)
 
 def probed(record: Record, probes: Probes) -> Probed | None:
     """What is known of a session's browser; None for a session without an address."""
-    return None if record.endpoint is None else probes.get(record.endpoint, _NOT_PROBED)
+    endpoint = record.kind.endpoint
+    return None if endpoint is None else probes.get(endpoint, _NOT_PROBED)
 
 
 def compile_match(match: Match, probes: Probes) -> Fits:
@@ -42,7 +43,7 @@ def _conditions(
         conditions.append(lambda record: name.fits(record.name))
     if match.browser_type is not None:
         browser_types = match.browser_type
-        conditions.append(lambda record: record.browser_type in browser_types)
+        conditions.append(lambda record: record.kind.browser_type in browser_types)
     conditions += [_metadata(key, globs) for key, globs in match.metadata]
     if match.endpoint is not None:
         conditions.append(_endpoint(endpoints or (match.endpoint,), probes))
@@ -63,17 +64,17 @@ def _every(conditions: list[Fits]) -> Fits:
 
 def _state(state: str) -> Fits:
     if state == VALID:
-        return lambda record: record.state == VALID
+        return lambda record: record.kind.state == VALID
     if state == INVALID:
-        return lambda record: record.state == INVALID
-    return lambda record: record.state != UNREADABLE
+        return lambda record: record.kind.state == INVALID
+    return lambda record: record.kind.state != UNREADABLE
 
 
 def _metadata(key: str, globs: Globs) -> Fits:
     known = lru_cache(maxsize=1024)(globs.fits)  # many sessions share few values
 
     def fits(record: Record) -> bool:
-        text = record.metadata.get(key)
+        text = record.kind.metadata.get(key)
         return text is not None and known(text)
 
     return fits

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from raptor_exporter.cleanup.policy import EndpointState, Expire, Keep, Policy, Probed
 from raptor_exporter.redact import redact
 from raptor_exporter.stores.record import Record
@@ -64,7 +66,10 @@ def _cap(policy: Policy) -> str:
 
 
 def _more(what: str, moment: float | None, now: float, limit: float | None, ago: str = "") -> str:
-    return f"{what} {format_duration(now - (moment or 0))}{ago}, more than {format_duration(limit or 0)}"
+    return f"{what} {format_duration(now - (moment or 0))}{ago}, more than {_limit(limit or 0)}"
+
+
+_limit = lru_cache(maxsize=64)(format_duration)  # the same for all sessions of a policy
 
 
 def outlook(record: Record, expire: Expire, now: float, known: Probed | None) -> list[str]:
