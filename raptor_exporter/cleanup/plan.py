@@ -118,7 +118,7 @@ class PolicyPlan:
     Attributes:
         policy: its rules.
         owned: how many sessions it owns.
-        deletions: name to reason of the sessions that go, the first to go first.
+        deletions: name to reason of the sessions that go.
         bytes: their size.
         cap_exceeded: keep or protect hold it over its cap.
         breach: the guard that refuses the run, if one does.
@@ -151,12 +151,17 @@ class PolicyPlan:
         self.breach = self._ratio_breach(len(records))
 
     def chosen(self) -> list[Chosen]:
-        """The deletions with their identities and reasons in words."""
-        records = self._records
-        return [
-            Chosen(name, records[name].identity, reason, self._why(records[name], reason))
-            for name, reason in self.deletions.items()
-        ]
+        """The deletions in their order, with identities and reasons in words.
+
+        What expired goes before what is over the cap, each from the least recently accessed on. Only a
+        run needs that order: a plan that nobody carries out is spared the sorting.
+        """
+        deletions = self.deletions
+        records = [self._records[name] for name in deletions]
+        _sort_by_age(records)
+        if self.policy.cap is not None:
+            records.sort(key=lambda r: deletions[r.name] == "cap")
+        return [Chosen(r.name, r.identity, why := deletions[r.name], self._why(r, why)) for r in records]
 
     def decide(self, record: Record) -> Decision:
         """The decision on a session that this policy owns."""
@@ -171,12 +176,9 @@ class PolicyPlan:
     # -- choosing --------------------------------------------------------------------------------
 
     def _expire(self, owned: list[Record]) -> None:
-        due = [(r, reason) for r in owned if (reason := self._expired(r)) is not None]
-        # Two plain sorts take half as long as one by pairs, which no other thread can interrupt.
-        due.sort(key=lambda pair: pair[0].name)
-        due.sort(key=lambda pair: pair[0].rank)
-        for record, reason in due:
-            if self._held(record) is not None:
+        for record in owned:
+            reason = self._expired(record)
+            if reason is None or self._held(record) is not None:
                 continue
             if self._fresh(record) is not None:
                 self.fresh += 1
@@ -229,8 +231,7 @@ class PolicyPlan:
         if not exceeded():
             return False
         fresh = []
-        left.sort(key=lambda r: r.name)
-        left.sort(key=lambda r: r.rank)
+        _sort_by_age(left)
         for record in left:
             if self._held(record) is not None:
                 continue
@@ -294,6 +295,13 @@ class PolicyPlan:
 
     def _why(self, record: Record, reason: str) -> str:
         return wording.why(record, reason, self.policy, self._now, probed(record, self._probes))
+
+
+def _sort_by_age(records: list[Record]) -> None:
+    """The least recently accessed first."""
+    # Two plain sorts take half as long as one by pairs, and no other thread can interrupt a sort.
+    records.sort(key=lambda r: r.name)
+    records.sort(key=lambda r: r.rank)
 
 
 def _older(moment: float | None, now: float, limit: float) -> bool:

@@ -226,7 +226,7 @@ def test_a_cap_evicts_the_least_recently_accessed_and_no_more_than_it_must(store
 def test_sessions_go_in_the_order_of_their_last_access_first_the_expired(store, rules_, known):
     (part,) = plan(snapshot(store), rules_, NOW, known).policies
     by_name = {r.name: r for r in store}
-    order = [(reason == "cap", *rank(by_name[name])) for name, reason in part.deletions.items()]
+    order = [(c.reason == "cap", *rank(by_name[c.name])) for c in part.chosen()]
     assert order == sorted(order)
 
 
