@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.measure import Row, Times, at_most, below, in_turns, mebibytes, seconds
@@ -164,11 +165,9 @@ def _scrape(server: Process, length: float, latencies: list[float], pause: float
 
 def _flood(server: Process, length: float) -> int:
     taken: list[list[float]] = [[] for _ in range(CLIENTS)]
-    threads = [threading.Thread(target=_scrape, args=(server, length, mine)) for mine in taken]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for _ in pool.map(lambda mine: _scrape(server, length, mine), taken):
+            pass  # raises what a client met with
     return sum(map(len, taken))
 
 

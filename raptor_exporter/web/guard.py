@@ -15,8 +15,9 @@ class Limits:
     """Times in seconds."""
 
     connections: int = 512
-    new_per_second: float = 500.0
-    new_at_once: int = 2000
+    # Several times what can be answered: who asks meets no limit, a flood of mere connections does.
+    new_per_second: float = 5_000.0
+    new_at_once: int = 10_000
     handshake: float = 5.0
     headers: float = 10.0
     response: float = 120.0  # a reload and a slow reader both fit

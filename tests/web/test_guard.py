@@ -193,6 +193,20 @@ def test_new_connections_are_limited_in_time():
     assert guard.refused == 6
 
 
+def test_whoever_asks_as_fast_as_can_be_answered_on_new_connections_meets_no_limit():
+    class Client:
+        def evict(self):
+            raise AssertionError("it has gone by itself")
+
+    now = [0.0]
+    guard = Guard(clock=lambda: now[0])
+    for _ in range(20_000):
+        now[0] += 1 / 4_000
+        assert guard.admit(client := Client())
+        guard.gone(client)
+    assert guard.refused == 0
+
+
 def test_nobody_who_is_being_served_is_cut_for_a_newcomer():
     class Client:
         def evict(self):
