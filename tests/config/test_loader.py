@@ -240,6 +240,22 @@ def test_a_bomb_is_refused_at_its_place_without_being_built(text):
     assert problem.column > 1
 
 
+LAUGHS = [
+    "a0: &a0 [lol]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 60)),
+    "a0: &a0 {k: v}\n" + "".join(f"a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}\n" for i in range(1, 60)),
+]
+
+
+@pytest.mark.parametrize("text", LAUGHS, ids=["lists", "mappings"])
+def test_aliases_of_aliases_are_counted_before_they_are_built(text):
+    (problem,) = problems("version: 1\n" + text)
+    assert (
+        problem.message == "is one value too many, accepted are at most 50000, what aliases repeat included"
+    )
+    (itself,) = problems("version: 1\nstore: &s {url: *s}\n")
+    assert itself.message == "the alias *s repeats what it is part of, accepted is an earlier value"
+
+
 def test_problems_stand_in_the_order_of_the_file_even_from_repeated_parts():
     found = problems("version: 1\npolicies:\n  - &p {name: a, interval: 5}\n  - *p\n")
     assert [(p.line, p.path) for p in found] == [
