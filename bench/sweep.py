@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import itertools
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -87,21 +87,18 @@ def deletions(path: Path, sessions: int) -> Iterator[Row]:
     if sessions > 100_000:
         return  # making four copies of each takes too long
     limit = datetime.fromtimestamp(time.time() - 7 * DAY, UTC).isoformat()
-    copy = path.with_name("copy")
     taken: dict[str, list[Times]] = {"agent": [], "command": [], "find": [], "naive": []}
-    for _ in range(3 if sessions > 10_000 else 5):  # copying a large store takes longest
-        for side, times in taken.items():
-            copy_store(path, copy)
-            store = FileStore(copy)
-            known = store.refresh(None, WANTED) if side == "agent" else None
-            work: dict[str, Callable[[], object]] = {
-                "agent": partial(_delete_by_policy, store, known),
-                "command": partial(_delete_by_policy, store, None),
-                "find": partial(_shell, f"find {copy} -name '*.json' ! -newermt {limit} -delete"),
-                "naive": partial(PlainManager(copy).clean_expired, 7),
-            }
-            times.append(once(work[side]))
-            shutil.rmtree(copy)
+    for number, (side, times) in itertools.product(range(3 if sessions > 10_000 else 5), taken.items()):
+        copy = copy_store(path, path.with_name(f"{path.name}-{side}-{number}"))
+        store = FileStore(copy)
+        known = store.refresh(None, WANTED) if side == "agent" else None
+        work: dict[str, Callable[[], object]] = {
+            "agent": partial(_delete_by_policy, store, known),
+            "command": partial(_delete_by_policy, store, None),
+            "find": partial(_shell, f"find {copy} -name '*.json' ! -newermt {limit} -delete"),
+            "naive": partial(PlainManager(copy).clean_expired, 7),
+        }
+        times.append(once(work[side]))
     agent, command, find, slow = map(medians, taken.values())
     held = sessions >= 10_000
     yield at_most(

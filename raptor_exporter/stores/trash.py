@@ -11,14 +11,12 @@ import contextlib
 import errno
 import logging
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from raptor_exporter.exceptions import SessionBusy, SessionConflict, StoreError, StoreReplaced, UnsafeName
+from raptor_exporter.exceptions import SessionConflict, StoreError, StoreReplaced, UnsafeName
 from raptor_exporter.names import SUFFIX, safe_name
-from raptor_exporter.session import MAX_FILE_BYTES, check
 from raptor_exporter.stores import home, manifest, posix, runs
 from raptor_exporter.stores.base import (
     DELETED,
@@ -35,21 +33,16 @@ from raptor_exporter.stores.base import (
     Trashed,
 )
 from raptor_exporter.stores.claiming import Run
+from raptor_exporter.stores.contents import Usage, trashed, used
 from raptor_exporter.stores.manifest import Manifest
 from raptor_exporter.stores.record import Identity
+from raptor_exporter.stores.restoring import check_free, restore_all
 from raptor_exporter.stores.runs import HeldRun
 
 if TYPE_CHECKING:
     from raptor_exporter.stores.files import FileStore
 
 logger = logging.getLogger(__name__)
-
-
-class Usage(NamedTuple):
-    """What the trash holds."""
-
-    sessions: int
-    bytes: int
 
 
 class Trash:
@@ -250,8 +243,7 @@ class Trash:
                     ):
                         changed = os.fstat(folder).st_mtime_ns
                         if (known := self._usage.get(run)) is None or known[0] != changed:
-                            sizes = [s.st_size for _, s in runs.claimed(folder) if stat.S_ISREG(s.st_mode)]
-                            known = (changed, Usage(len(sizes), sum(sizes)))
+                            known = (changed, used(folder))
                         seen[run] = known
         except FileNotFoundError:
             return Usage(0, 0)  # nothing was ever deleted
@@ -267,9 +259,7 @@ class Trash:
 
     def _sessions(self, session_id_of: str | None = None) -> list[Trashed]:
         with self._opened() as (_, trash):
-            found = [
-                item for run in self._held(trash, writing=False) for item in _trashed(run, session_id_of)
-            ]
+            found = [item for run in self._held(trash, writing=False) for item in trashed(run, session_id_of)]
         return sorted(found, key=lambda t: (t.deleted_at, t.run, t.name))
 
     def last(self, name: str) -> Trashed | None:
@@ -300,16 +290,16 @@ class Trash:
         """
         chosen = self._chosen(wanted)
         with self._opened() as (directory, trash):
-            _check_free(directory, chosen)
+            check_free(directory, chosen)
             for run in self._held(trash, [chosen[0].run]):
-                return self._restore_all(directory, run, sorted(t.name for t in chosen))
+                return restore_all(self._store, directory, run, sorted(t.name for t in chosen))
         raise SessionConflict(f"another process is at work on the run {chosen[0].run}: try again")
 
     def check_restorable(self, wanted: str) -> None:
         """Raise what ``restore`` would raise now, and change nothing."""
         chosen = self._chosen(wanted)
         with self._opened() as (directory, _):
-            _check_free(directory, chosen)
+            check_free(directory, chosen)
 
     def _chosen(self, wanted: str) -> list[Trashed]:
         of_run = [t for t in self.sessions() if t.run == wanted]
@@ -321,48 +311,6 @@ class Trash:
         if last is None:
             raise KeyError(wanted)
         return [last]
-
-    def _restore_all(self, directory: int, run: HeldRun, names: list[str]) -> Restored:
-        restored = Restored([], [])
-        for name in names:
-            try:
-                if self._restore_file(directory, run, name):
-                    restored.names.append(name)
-            except FileExistsError:
-                restored.conflicts.append(
-                    f"{name}{SUFFIX} came into the store meanwhile: it was not restored"
-                )
-            except OSError as error:
-                restored.conflicts.append(f"{name}{SUFFIX} was not restored: {error.strerror}")
-        posix.sync_folder(directory)
-        try:
-            for name in restored.names:
-                self._mark_accessed(name)
-        except SessionBusy as error:  # the others would wait as long
-            logger.warning("restored with their old last_accessed: %s", error)
-        return restored
-
-    def _restore_file(self, directory: int, run: HeldRun, name: str) -> bool:
-        claimed = runs.claimed_name(name)
-        try:
-            # Before it is visible, so that no run in flight can take it by its old age.
-            os.utime(claimed, dir_fd=run.folder, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        except PermissionError:
-            logger.warning("restored with its old mtime: its owner is another user", extra={"session": name})
-        posix.rename_noreplace(claimed, name + SUFFIX, run.folder, directory)
-        return True
-
-    def _mark_accessed(self, name: str) -> None:
-        try:
-            data = self._store.read(name)
-            if data is not None and check(data, self._store.timezone).accessed is not None:
-                self._store.mark_accessed(name, time.time())
-        except SessionBusy:
-            raise
-        except StoreError as error:
-            logger.warning("restored with its old last_accessed: %s", error)
 
     # -- emptying --------------------------------------------------------------------------------
 
@@ -450,49 +398,6 @@ class Trash:
 _Due = Callable[[str, str, float], bool]
 
 
-def _check_free(directory: int, chosen: list[Trashed]) -> None:
-    there = [t.name for t in chosen if runs.look(t.name + SUFFIX, directory) is not None]
-    if there:
-        listed = ", ".join(sorted(there)[:5])
-        message = (
-            f"{len(there)} of {len(chosen)} are in the store again ({listed}): "
-            "nothing was restored; delete or rename them there first"
-        )
-        raise SessionConflict(message)
-
-
 def _store_id(directory: int) -> StoreId:
     status = os.fstat(directory)
     return (status.st_dev, status.st_ino)
-
-
-def _trashed(run: HeldRun, session_id_of: str | None) -> Iterator[Trashed]:
-    plan = run.manifest
-    if plan is None or not plan.sealed:
-        return
-    for name, status in runs.claimed(run.folder):
-        if not stat.S_ISREG(status.st_mode) or not plan.knows(name):
-            continue
-        chosen = plan.chosen.get(name)
-        reason, detail = (chosen.reason, chosen.detail) if chosen is not None else ("", "")
-        if plan.is_superseded(name):
-            reason, detail = SUPERSEDED, "changed while it was deleted, and saved anew since"
-        session_id = _session_id(run.folder, name) if name == session_id_of else None
-        yield Trashed(
-            name,
-            run.run,
-            plan.header.policy,
-            reason,
-            detail,
-            plan.deleted_at(name),
-            status.st_size,
-            session_id,
-        )
-
-
-def _session_id(folder: int, name: str) -> str | None:
-    try:
-        with posix.opened(runs.claimed_name(name), posix.READ_FLAGS, dir_fd=folder) as fd:
-            return check(posix.read_up_to(fd, MAX_FILE_BYTES, 0)).session_id
-    except OSError:
-        return None

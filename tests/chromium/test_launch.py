@@ -156,11 +156,12 @@ class TestOutlivingItsScript:
             ) as script:
                 url = script.stdout.readline().strip()
                 os.killpg(script.pid, number)
-                script.wait(30)
-            try:
-                assert kind(url) is ProbeKind.ALIVE, number.name
-            finally:
-                self.end(url, profile)
+                try:
+                    script.wait(30)
+                    assert kind(url) is ProbeKind.ALIVE, number.name
+                finally:
+                    script.kill()
+                    self.end(url, profile)
 
 
 class TestFailures:
