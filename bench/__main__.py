@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ AT_HUNDRED: dict[str, tuple[Case, ...]] = {**TABLE, "start": (agent.start_up,)}
 
 def main() -> int:
     """Run everything; 1 if a target is missed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # agents and stores end with it all the same
     sizes = [int(size) for size in os.environ.get("BENCH_SIZES", "100,10000,100000").split(",")]
     only = os.environ.get("BENCH_ONLY")
     rows: list[Row] = []

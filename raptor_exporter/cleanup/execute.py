@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from raptor_exporter.cleanup.claims import claim_all
 from raptor_exporter.cleanup.plan import Breach, Plan, PolicyPlan
 from raptor_exporter.cleanup.policy import Mode, TrashRules
 from raptor_exporter.exceptions import StoreError, StoreReplaced
@@ -53,13 +54,17 @@ class Report:
     breach: Breach | None = None
     error: str | None = None
     results: list[tuple[Chosen, Outcome]] = field(default_factory=list)
-    deleted_bytes: int = 0
     duration: float = 0.0  # seconds
 
     @property
     def deleted(self) -> Counter[str]:
         """Deletions by reason."""
         return Counter(chosen.reason for chosen, outcome in self.results if outcome.result == DELETED)
+
+    @property
+    def deleted_bytes(self) -> int:
+        """What was moved to the trash."""
+        return sum(chosen.identity.size for chosen, outcome in self.results if outcome.result == DELETED)
 
     def count(self, *results: str) -> int:
         """How many sessions ended in one of these results."""
@@ -147,15 +152,9 @@ def _enforce(
     if chosen:
         with store.trash.run(report.policy, report.mode, plan.now, chosen, plan.snapshot.store_id) as run:
             report.run = run.header.run
-            for done, item in enumerate(chosen, 1):
-                if stopping():
-                    report.outcome, report.error = ERROR, f"stopped after {done - 1} of {len(chosen)}"
-                    break
-                outcome = run.claim(item)
-                report.results.append((item, outcome))
-                if outcome.result == DELETED:
-                    report.deleted_bytes += item.identity.size
-                progress(done)
+            claim_all(run, chosen, report.results, progress, stopping)
+        if len(report.results) < len(chosen):
+            report.outcome, report.error = ERROR, f"stopped after {len(report.results)} of {len(chosen)}"
     if rules.max_bytes is not None:
         empty_trash(store, now=plan.now, max_bytes=rules.max_bytes)
 
@@ -173,9 +172,6 @@ def recover(store: Store) -> int:
         report.run = header.run
         report.error = "the process ended before the run did; it was finished later"
         report.results = [(chosen_by_name[o.name], o) for o in outcomes if o.name in chosen_by_name]
-        report.deleted_bytes = sum(
-            chosen.identity.size for chosen, outcome in report.results if outcome.result == DELETED
-        )
         _tell(store, report)
     return len(finished)
 

@@ -130,7 +130,7 @@ class Run(Protocol):
         ...
 
     def claim(self, chosen: Chosen) -> Outcome:
-        """Move one session into the trash if it still is what was planned on."""
+        """Move one session into the trash if it still is what was planned on. Any thread may call it."""
         ...
 
 
