@@ -29,7 +29,7 @@ from raptor_exporter.metrics.probe import ProbeCollector
 from raptor_exporter.metrics.store import SessionCollector, StoreCollector
 from raptor_exporter.session import Endpoint
 from raptor_exporter.stores.base import Snapshot, Wanted
-from raptor_exporter.stores.record import Identity, Kind, Record, packed
+from raptor_exporter.stores.record import Kind, Record, packed
 from raptor_exporter.units import DURATION_FORM, SIZE_FORM
 from raptor_exporter.web.exposition import collector_errors
 
@@ -135,7 +135,7 @@ def families() -> Iterator[Metric]:
     """Every family of the agent, with a sample of each label."""
     browser = Endpoint("ws", "127.0.0.1", 9222, "/devtools/browser/0")
     kind = Kind("valid", None, "chromium", browser, {})
-    record = Record("one", 400, packed(Identity(1, 1, 400), stamp=1), kind, 1.0, 1.0)
+    record = Record("one", 400, packed(1, 1, stamp=1), kind, 1.0, 1.0)
     snapshot = Snapshot({"one": record}, time.time(), (1, 1), Wanted())
     policies = BUILT_IN.policies
     decided = plan(snapshot, BUILT_IN, time.time())

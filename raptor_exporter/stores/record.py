@@ -11,12 +11,18 @@ import msgspec
 
 from raptor_exporter.session import VALID, Endpoint, State
 
-SECOND = 1_000_000_000  # nanoseconds
+_SECOND = 1_000_000_000  # nanoseconds
+_STAMP_BITS = (1 << 63) - 1
 
 # Seconds and nanoseconds of mtime apart: file systems outlive the year 2262, in which one number ends.
 _FILE = struct.Struct("<QqIq")
-pack_file = _FILE.pack
-"""Inode, seconds and nanoseconds of mtime, stamp: see ``Record.file``."""
+_pack = _FILE.pack
+
+
+def packed(inode: int, mtime_ns: int, stamp: int) -> bytes:
+    """``Record.file`` of a file; of the stamp only what fits."""
+    seconds, nanoseconds = divmod(mtime_ns, _SECOND)
+    return _pack(inode, seconds, nanoseconds, stamp & _STAMP_BITS)
 
 
 class Identity(NamedTuple):
@@ -58,7 +64,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     def identity(self) -> Identity:
         """What a deletion must find again."""
         inode, seconds, nanoseconds, _ = _FILE.unpack(self.file)
-        return Identity(inode, seconds * SECOND + nanoseconds, self.size)
+        return Identity(inode, seconds * _SECOND + nanoseconds, self.size)
 
     @property
     def modified(self) -> float:
@@ -96,8 +102,3 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         if self.accessed is not None and self.kind.state is VALID:
             return self.accessed
         return self.modified
-
-
-def packed(identity: Identity, stamp: int) -> bytes:
-    """``Record.file`` of a file."""
-    return pack_file(identity.inode, *divmod(identity.mtime_ns, SECOND), stamp)

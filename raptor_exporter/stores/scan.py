@@ -13,14 +13,13 @@ from raptor_exporter.names import SUFFIX
 from raptor_exporter.session import MAX_FILE_BYTES, check
 from raptor_exporter.stores import posix
 from raptor_exporter.stores.kinds import UNREAD, Kinds
-from raptor_exporter.stores.record import SECOND, Identity, Record, pack_file, packed
+from raptor_exporter.stores.record import Record, packed
 
 # A file that changed this shortly before it was read may change again under the same timestamps
 # (coarse clocks, SMB, FUSE), so the next refresh reads it once more.
 _RACY_NS = 2_000_000_000
 
 _SUFFIX_LENGTH = len(SUFFIX)
-_STAMP_BITS = (1 << 63) - 1
 
 
 class Scanner:
@@ -57,10 +56,9 @@ class Scanner:
                     old = known(file_name[:-_SUFFIX_LENGTH])
                     if old is not None:
                         now = entry.stat(follow_symlinks=False)
-                        seconds, nanoseconds = divmod(now.st_mtime_ns, SECOND)
-                        stamp = now.st_ctime_ns & _STAMP_BITS
-                        file = pack_file(now.st_ino, seconds, nanoseconds, stamp)
-                        if old.file == file and now.st_size == old.size:
+                        stamp = now.st_ctime_ns  # 0: its file system has none, and it may have changed unseen
+                        file = packed(now.st_ino, now.st_mtime_ns, stamp)
+                        if old.file == file and now.st_size == old.size and stamp:
                             add(old)
                             unchanged += 1
                             continue
@@ -93,12 +91,12 @@ class Scanner:
                 return None
             size = status.st_size
             if size > MAX_FILE_BYTES:
-                return _unread(file_name, Identity.of(status), status.st_ctime_ns & _STAMP_BITS)
+                return _unread(file_name, status, status.st_ctime_ns)
             data = os.read(fd, size + 1)
             if len(data) != size:  # it grew or shrank, or its file system gives less at a time
                 data = posix.read_on(fd, data, MAX_FILE_BYTES + 1)
                 if len(data) > MAX_FILE_BYTES:
-                    return _unread(file_name, Identity.of(status), 0)
+                    return _unread(file_name, status, 0)
         except OSError:
             return self._unreadable(file_name)
         finally:
@@ -109,11 +107,10 @@ class Scanner:
         verdict = check(data, self._zone, decode=self._kinds.decode, locate=self._kinds.locate)
         changed = status.st_mtime_ns
         racy = -_RACY_NS < time.time_ns() - changed < _RACY_NS
-        stamp = 0 if racy else status.st_ctime_ns & _STAMP_BITS
         return Record(
             file_name[:-_SUFFIX_LENGTH],
             self._sizes.setdefault(status.st_size, status.st_size),
-            pack_file(status.st_ino, *divmod(changed, SECOND), stamp),
+            packed(status.st_ino, changed, 0 if racy else status.st_ctime_ns),
             self._kinds.of(verdict),
             verdict.accessed,
             verdict.created,
@@ -126,10 +123,12 @@ class Scanner:
             return None
         except OSError:
             # Not even its size is known; it exists, and that alone counts.
-            return _unread(file_name, Identity(0, 0, 0), 0)
-        return _unread(file_name, Identity.of(status), 0) if stat.S_ISREG(status.st_mode) else None
+            return _unread(file_name, None, 0)
+        return _unread(file_name, status, 0) if stat.S_ISREG(status.st_mode) else None
 
 
-def _unread(file_name: str, identity: Identity, stamp: int) -> Record:
+def _unread(file_name: str, status: os.stat_result | None, stamp: int) -> Record:
     name = file_name[:-_SUFFIX_LENGTH]
-    return Record(name, identity.size, packed(identity, stamp), UNREAD, None, None)
+    if status is None:
+        return Record(name, 0, packed(0, 0, 0), UNREAD, None, None)
+    return Record(name, status.st_size, packed(status.st_ino, status.st_mtime_ns, stamp), UNREAD, None, None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 from support.mounts import needs_root
@@ -325,6 +327,37 @@ def test_a_file_that_changed_just_before_it_was_read_is_read_once_more(store):
     path = write_session(store, "a", browser_type="firefox")
     first = refresh(store)
     status = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"firefox", b"firef0x"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    second = refresh(store, first)
+    assert (first.records["a"].state, second.records["a"].state) == ("valid", "invalid")
+
+
+def test_where_a_file_system_tells_no_change_times_every_refresh_reads(store, monkeypatch):
+    """Some FUSE file systems say 0, which must not pass for "as it was"."""
+    path = write_session(store, "a", idle=HOUR, browser_type="firefox")
+    status = path.stat()
+    plain_fstat, plain_scandir = os.fstat, os.scandir
+
+    def timeless(status):
+        names = [name for name in dir(status) if name.startswith("st_")]
+        return SimpleNamespace(**{name: getattr(status, name) for name in names} | {"st_ctime_ns": 0})
+
+    @contextlib.contextmanager
+    def scandir(place):
+        with plain_scandir(place) as entries:
+            yield [
+                SimpleNamespace(
+                    name=entry.name,
+                    stat=lambda entry=entry, **options: timeless(entry.stat(**options)),
+                    is_file=entry.is_file,
+                )
+                for entry in entries
+            ]
+
+    monkeypatch.setattr(os, "fstat", lambda fd: timeless(plain_fstat(fd)))
+    monkeypatch.setattr(os, "scandir", scandir)
+    first = refresh(store)
     path.write_bytes(path.read_bytes().replace(b"firefox", b"firef0x"))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     second = refresh(store, first)

@@ -23,7 +23,7 @@ from raptor_exporter.cleanup.policy import (
 from raptor_exporter.config import Config, ProbeConfig
 from raptor_exporter.session import Endpoint
 from raptor_exporter.stores.base import Snapshot, Wanted
-from raptor_exporter.stores.record import Identity, Kind, Record, packed
+from raptor_exporter.stores.record import Kind, Record, packed
 from raptor_exporter.web.view import Build, ConfigState, PolicyState, RunSummary, StoreState
 
 HOUR = 3600.0
@@ -104,7 +104,7 @@ def record(
     return Record(
         name,
         size,
-        packed(Identity(1, int((now - idle) * 1e9), size), stamp=1),
+        packed(1, int((now - idle) * 1e9), stamp=1),
         Kind(state, reason, browser_type, endpoint, metadata or {}),
         accessed=None if invalid else now - idle,
         created=None if invalid else now - age,

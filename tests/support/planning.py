@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from raptor_exporter.session import Endpoint
 from raptor_exporter.stores.base import Snapshot, Wanted
-from raptor_exporter.stores.record import Identity, Kind, Record, packed
+from raptor_exporter.stores.record import Kind, Record, packed
 
 NOW = 1_700_000_000.0
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
@@ -35,11 +35,10 @@ def record(
     if state == "invalid" and reason is None:
         reason = "corrupt"
     age = idle if age is None else age
-    identity = Identity(1 + sum(name.encode()), int((now - unmodified) * 1e9), size)
     return Record(
         name,
         size,
-        packed(identity, stamp=1),
+        packed(1 + sum(name.encode()), int((now - unmodified) * 1e9), stamp=1),
         Kind(state, reason, browser_type, endpoint, dict(metadata or {})),
         accessed=None if idle is None else now - idle,
         created=None if age is None else now - age,
