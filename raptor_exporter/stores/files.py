@@ -53,7 +53,7 @@ class FileStore:
         self.permissions = permissions or Permissions.from_environment()
         self.trash = Trash(self)
         self.journal = Journal(self)
-        self._kinds = (Wanted(), Kinds(Wanted()))
+        self._kinds = Kinds(Wanted())
 
     @property
     def place(self) -> str:
@@ -127,10 +127,9 @@ class FileStore:
 
     def _kinds_of(self, wanted: Wanted) -> Kinds:
         """The same as long as the same is wanted, so that a changed session shares with the others."""
-        last, kinds = self._kinds
-        if last != wanted:
-            kinds = Kinds(wanted)
-            self._kinds = (wanted, kinds)
+        kinds = self._kinds
+        if kinds.wanted != wanted:
+            kinds = self._kinds = Kinds(wanted)
         return kinds
 
     def access(self, snapshot: Snapshot) -> Access:

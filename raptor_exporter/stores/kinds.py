@@ -38,11 +38,13 @@ class Kinds:
     """Decodes session files no further than refreshes need; equal kinds become one.
 
     Attributes:
+        wanted: what the refreshes asked for.
         decode: for ``check``: gives ``Fields`` with a ``metadata`` that ``of`` understands.
         locate: for ``check``: how much of a CDP URL is wanted.
     """
 
     def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
         self._keys = sorted(wanted.keys)
         self._known: dict[_Key, Kind] = {}
         self.decode: Callable[[bytes], Fields] = _decoder(self._keys) if self._keys else decode_fields
