@@ -29,21 +29,24 @@ def claim_all(
         run: claims them.
         chosen: what is to go.
         results: where each outcome is added at once, so that nothing done is untold after an error.
-        progress: called with the number of sessions done.
+        progress: called with the number of sessions done, one more each time, never by both at once.
         stopping: asked before each claim.
 
     Raises:
         BaseException: what either thread met with; no claim is in flight any more by then.
     """
     ended = threading.Event()
+    telling = threading.Lock()
     errors: list[BaseException] = []
 
     def work(part: Sequence[Chosen]) -> None:
         for item in part:
             if ended.is_set() or stopping():
                 return
-            results.append((item, run.claim(item)))
-            progress(len(results))
+            outcome = run.claim(item)
+            with telling:
+                results.append((item, outcome))
+                progress(len(results))
 
     def help_out() -> None:
         try:

@@ -55,8 +55,7 @@ def test_each_goes_once_by_two_threads_the_oldest_of_each_first(many, monkeypatc
     assert sorted(itertools.chain(*by_thread.values())) == sorted(_names_of_old())
     for mine in by_thread.values():
         assert mine == sorted(mine, reverse=True)
-    assert len(told) == SESSIONS
-    assert max(told) == SESSIONS
+    assert told == list(range(1, SESSIONS + 1))
     assert report.deleted["idle"] == len(report.results) == SESSIONS
     assert report.deleted_bytes == sum(t.size for t in many.trash.sessions())
     assert _names(many) == {"young"}
