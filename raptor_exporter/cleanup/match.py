@@ -14,6 +14,8 @@ Probes = Mapping[Endpoint, Probed]
 
 _NOT_PROBED = Probed(EndpointState.UNKNOWN, None)
 
+# `record.kind.state`, where `record.state` says the same: these tests run for every session and policy.
+
 
 def probed(record: Record, probes: Probes) -> Probed | None:
     """What is known of a session's browser; None for a session without an address."""
