@@ -42,8 +42,8 @@ def main() -> int:
     rows: list[Row] = []
     growth: dict[int, float] = {}
     with workplace() as place:
-        # All of them first, and only small copies are removed before the end: ext4 makes files five times as slowly
-        # while it has to look for inodes that were not deleted just now.
+        # All of them first, and only small copies are removed before the end: ext4 makes files five times
+        # as slowly while it has to look for inodes that were not deleted just now.
         stores = {size: make_store(place / f"store-{size}", size) for size in sizes}
         for size, store in stores.items():
             if only in (None, "sweep", "growth"):

@@ -70,29 +70,26 @@ def per_call(function: Callable[[], object], rounds: int = 25, calls: int = 1) -
 def at_most(what: str, sessions: int, ours: Times, beside: Times, label: str, limit: float | None) -> Row:
     """A row that holds when ours takes at most ``limit`` times as long as what is beside it."""
     ratio = ours.wall / beside.wall
-    return Row(
-        what,
-        sessions,
-        seconds(ours.wall),
-        f"{label} {seconds(beside.wall)}",
-        f"{ratio:.2f} ×",
-        "" if limit is None else f"≤ {limit:g} ×",
-        None if limit is None else ratio <= limit,
+    target = "" if limit is None else f"≤ {limit:g} ×"
+    met = None if limit is None else ratio <= limit
+    return _beside(what, sessions, ours, beside, label)._replace(
+        figure=f"{ratio:.2f} ×", target=target, met=met
     )
 
 
 def at_least(what: str, sessions: int, ours: Times, beside: Times, label: str, limit: float | None) -> Row:
     """A row that holds when ours is at least ``limit`` times as fast as what is beside it."""
     factor = beside.wall / ours.wall
-    return Row(
-        what,
-        sessions,
-        seconds(ours.wall),
-        f"{label} {seconds(beside.wall)}",
-        f"{factor:.1f} × as fast",
-        "" if limit is None else f"≥ {limit:g} ×",
-        None if limit is None else factor >= limit,
+    target = "" if limit is None else f"≥ {limit:g} ×"
+    met = None if limit is None else factor >= limit
+    return _beside(what, sessions, ours, beside, label)._replace(
+        figure=f"{factor:.1f} × as fast", target=target, met=met
     )
+
+
+def _beside(what: str, sessions: int, ours: Times, beside: Times, label: str) -> Row:
+    """A row that compares nothing yet."""
+    return Row(what, sessions, seconds(ours.wall), f"{label} {seconds(beside.wall)}", "", "", None)
 
 
 def below(what: str, sessions: int, value: float, limit: float, unit: Callable[[float], str]) -> Row:
