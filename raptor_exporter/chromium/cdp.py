@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.uri import WebSocketURI
 
-from raptor_exporter.probe.http import Target
+from raptor_exporter.probe.connection import Target, connected
 
 _CHUNK = 64 * 1024
 _MAX_MESSAGE = 16 * 1024 * 1024  # bytes; pages have data: URLs of some megabytes
@@ -41,19 +41,11 @@ async def command(
         OSError: no connection, or it broke during the handshake.
         CommandFailed: the handshake or the command was refused.
     """
-    reader, writer = await asyncio.open_connection(
-        target.address,
-        target.port,
-        ssl=context if target.tls_name is not None else None,
-        server_hostname=target.tls_name,
-    )
-    try:
+    async with connected(target, context) as (reader, writer):
         protocol = await _handshake(reader, writer, target, path)
         protocol.send_text(json.dumps({"id": _COMMAND_ID, "method": method, "params": params or {}}).encode())
         _flush(protocol, writer)
         return await _reply(protocol, reader, writer)
-    finally:
-        writer.transport.abort()
 
 
 async def _handshake(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import h11
 
+from raptor_exporter.probe.connection import Target, connected
 from raptor_exporter.probe.result import ProbeKind
 
 MAX_BODY = 64 * 1024  # Chromium answers 0.5 KB
@@ -35,15 +36,6 @@ _UNRELATED = {
 }
 # What a machine without IPv6 says of ::1. Nothing listens on a loopback address that isn't there.
 _NO_SUCH_LOOPBACK = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH}
-
-
-class Target(NamedTuple):
-    """Where one request goes, whatever number of sessions it is for."""
-
-    address: str  # numeric
-    port: int
-    host_header: str
-    tls_name: str | None  # None: no TLS
 
 
 class Answer(NamedTuple):
@@ -80,17 +72,8 @@ async def _attempt(target: Target, timeout: float, context: ssl.SSLContext | Non
 
 
 async def _get_browser_path(target: Target, context: ssl.SSLContext | None) -> str:
-    reader, writer = await asyncio.open_connection(
-        target.address,
-        target.port,
-        ssl=context if target.tls_name is not None else None,
-        server_hostname=target.tls_name,
-    )
-    try:
+    async with connected(target, context) as (reader, writer):
         status, body = await _exchange(reader, writer, target.host_header)
-    finally:
-        # Not close(): a peer that doesn't read, or TLS without goodbye, would keep us waiting.
-        writer.transport.abort()
     if status != 200:
         raise _NotABrowserError(f"answered with HTTP status {status}, so it is not a browser")
     return _browser_path(body)

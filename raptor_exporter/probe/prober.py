@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeVar
 
+from raptor_exporter.probe.connection import Target
 from raptor_exporter.probe.hosts import (
     HostNotAllowed,
     Resolver,
@@ -15,7 +16,7 @@ from raptor_exporter.probe.hosts import (
     literal_address,
     resolve_host,
 )
-from raptor_exporter.probe.http import Answer, Target, ask
+from raptor_exporter.probe.http import Answer, ask
 from raptor_exporter.probe.result import ProbeKind, ProbeResult
 from raptor_exporter.probe.verdict import judge
 from raptor_exporter.session import Endpoint
