@@ -82,24 +82,9 @@ def test_a_deleted_session_is_in_the_trash_with_its_manifest_and_the_journal_tel
     assert (told["outcome"], told["deleted"], told["mode"]) == ("success", 1, "enforce")
 
 
-def test_what_is_made_beside_the_sessions_is_private_whatever_the_umask(old):
-    before = os.umask(0o022)
-    try:
-        report = run(old)
-    finally:
-        os.umask(before)
-    home = old.path / ".raptor"
-    folders = [home, home / "trash", home / "tmp", home / "trash" / report.run]
-    files = [home / "lock", home / "journal.jsonl", home / "trash" / report.run / "manifest.json"]
-    assert {oct(f.stat().st_mode & 0o7777) for f in folders} == {"0o700"}
-    assert {oct(f.stat().st_mode & 0o7777) for f in files} == {"0o600"}
-
-
-def test_a_group_can_share_trash_and_journal_whatever_the_umask(monkeypatch, store_dir):
-    monkeypatch.setenv("RAPTOR_GROUP_ACCESS", "1")
-    store = FileStore(store_dir)
-    write_session(store, "old", idle=30 * DAY)
-    before = os.umask(0o077)
+def _modes_after_a_run(store, umask):
+    """Those of the folders and of the files that a run makes beside the sessions."""
+    before = os.umask(umask)
     try:
         report = run(store)
     finally:
@@ -107,8 +92,18 @@ def test_a_group_can_share_trash_and_journal_whatever_the_umask(monkeypatch, sto
     home = store.path / ".raptor"
     folders = [home, home / "trash", home / "tmp", home / "trash" / report.run]
     files = [home / "lock", home / "journal.jsonl", home / "trash" / report.run / "manifest.json"]
-    assert {oct(f.stat().st_mode & 0o7777) for f in folders} == {"0o2770"}
-    assert {oct(f.stat().st_mode & 0o7777) for f in files} == {"0o660"}
+    return tuple({oct(made.stat().st_mode & 0o7777) for made in part} for part in (folders, files))
+
+
+def test_what_is_made_beside_the_sessions_is_private_whatever_the_umask(old):
+    assert _modes_after_a_run(old, umask=0o022) == ({"0o700"}, {"0o600"})
+
+
+def test_a_group_can_share_trash_and_journal_whatever_the_umask(monkeypatch, store_dir):
+    monkeypatch.setenv("RAPTOR_GROUP_ACCESS", "1")
+    store = FileStore(store_dir)
+    write_session(store, "old", idle=30 * DAY)
+    assert _modes_after_a_run(store, umask=0o077) == ({"0o2770"}, {"0o660"})
 
 
 def test_a_group_that_comes_in_later_is_let_in_and_never_shut_out_again(monkeypatch, store_dir):
