@@ -62,11 +62,17 @@ def store(store_dir):
 
 
 @pytest.fixture
-def command(capfd, monkeypatch, tmp_path):
+def home(monkeypatch, tmp_path):
+    """A home of the test's own, where browsers' directories go too."""
+    path = tmp_path / "home"
+    path.mkdir()
+    monkeypatch.setenv("HOME", str(path))
+    return path
+
+
+@pytest.fixture
+def command(capfd, home):
     """Call it with a command line's arguments: runs it in this process, gives status, out and err."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
     return Command(capfd)
 
 

@@ -19,10 +19,7 @@ from raptor_exporter.session import parse_endpoint
 PAGE = "data:text/html,<title>Hello</title>"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

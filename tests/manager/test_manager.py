@@ -15,6 +15,8 @@ from raptor_exporter import SessionException, SessionInfo, SessionManager, SyncS
 
 BOTH = pytest.mark.parametrize("manager_class", [SessionManager, SyncSessionManager])
 
+pytestmark = pytest.mark.usefixtures("home")
+
 
 @pytest.fixture
 def store(tmp_path):
@@ -24,13 +26,6 @@ def store(tmp_path):
 @pytest.fixture
 def manager(store):
     return SessionManager(store)
-
-
-@pytest.fixture(autouse=True)
-def _no_configuration(monkeypatch, tmp_path):
-    monkeypatch.delenv("RAPTOR_STORE", raising=False)
-    monkeypatch.delenv("RAPTOR_CONFIG", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
 def mode_of(path: Path) -> int:
