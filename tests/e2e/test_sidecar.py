@@ -75,9 +75,7 @@ def prometheus(pod, alertmanager, tmp_path_factory):
     ]
     (folder / "pods.yml").write_text(yaml.safe_dump(targets))
     scrape["file_sd_configs"] = [{"files": [str(folder / "pods.yml")]}]
-    config["alerting"]["alertmanagers"] = [
-        {"static_configs": [{"targets": [f"127.0.0.1:{alertmanager.port}"]}]}
-    ]
+    config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager.address]}]}]
     with running_prometheus(folder, config) as running:
         eventually(lambda: running.value('up{job="raptor-exporter"}') == 1, what="the first scrape")
         yield running

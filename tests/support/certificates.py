@@ -26,22 +26,17 @@ def self_signed(
 ) -> Certificate:
     """A certificate for the names, each written as OpenSSL does (``DNS:host``, ``IP:127.0.0.1``)."""
     made = Certificate(directory / "cert.pem", directory / "key.pem")
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-            ),
-            *("-keyout", made.key, "-out", made.cert, "-days", str(days), "-subj", "/CN=test"),
-            *("-addext", f"subjectAltName={','.join(names)}"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    alternatives = f"subjectAltName={','.join(names)}"
+    request(made.key, "test", "-x509", "-out", made.cert, "-days", days, "-addext", alternatives)
     return made
+
+
+def request(key: Path, name: str, *arguments: object) -> None:
+    """``openssl req`` with a new key, for the common name."""
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", *curve, "-keyout", key, "-subj", f"/CN={name}", *arguments)
+
+
+def openssl(*arguments: object) -> None:
+    """Run it; CalledProcessError where it fails."""
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)

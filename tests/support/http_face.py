@@ -8,9 +8,9 @@ import http.client
 import socket
 import ssl
 import threading
-import time
 
 from raptor_exporter.web.server import HttpServer
+from support.waiting import eventually
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def serving(view, address="127.0.0.1:0", **options):
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        wait_until(lambda: failures or _answers(server))
+        eventually(lambda: failures or _answers(server))
         yield server
     finally:
         loops[0].call_soon_threadsafe(server.stop)
@@ -53,17 +53,6 @@ def host_port(server):
     """Where the first socket listens."""
     host, _, port = server.addresses[0].rpartition(":")
     return {"0.0.0.0": "127.0.0.1", "[::]": "127.0.0.1"}.get(host, host.strip("[]")), int(port)
-
-
-def wait_until(condition, seconds=10.0):
-    """Poll with a deadline; returns the first true value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, "nothing happened in time"
-        time.sleep(0.01)
 
 
 class Answer:

@@ -11,7 +11,8 @@ import h11
 import pytest
 from support.agent_view import View, many_sessions, seven_sessions
 from support.certificates import self_signed
-from support.http_face import ask, host_port, raw, read_all, serving, wait_until
+from support.http_face import ask, host_port, raw, read_all, serving
+from support.waiting import eventually
 
 from raptor_exporter.web.guard import Guard, Limits
 
@@ -154,7 +155,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut():
             deaf.connect(host_port(server))
             deaf.sendall(request)
             assert deaf.recv(12) == b"HTTP/1.1 200"
-            wait_until(lambda: is_cut(deaf), 20)
+            eventually(lambda: is_cut(deaf), within=20)
             assert len(read_all(deaf)) < 3_500_000
         assert ask(server, "/-/healthy").status == 200
 
@@ -173,7 +174,7 @@ def test_when_they_are_too_many_whoever_waits_longest_goes_and_newcomers_are_ser
                 connection.sendall(b"GET /metrics HTTP/1.1\r\n")
         for _ in range(5):
             assert ask(server, "/metrics").status == 200
-        wait_until(lambda: is_cut(slow[0]))
+        eventually(lambda: is_cut(slow[0]))
         assert not is_cut(slow[-1])
 
 
@@ -246,7 +247,7 @@ def test_the_server_ends_soon_with_every_kind_of_client_hanging_on(tmp_path):
     with serving(view) as server, connections(server, 12) as clients:
         for number, client in enumerate(clients):
             client.sendall([b"", b"GET /", GET, GET.replace(b"metrics", b"api/v1/sessions")][number % 4])
-        wait_until(lambda: ask(server, "/-/healthy").status == 200)
+        eventually(lambda: ask(server, "/-/healthy").status == 200)
     # `serving` fails if the end takes 5 seconds.
 
 

@@ -9,7 +9,8 @@ import time
 import pytest
 from playwright.sync_api import expect, sync_playwright
 from support.agent_view import DAY, HOUR, View, many_sessions, record, seven_sessions, with_records
-from support.http_face import ask, host_port, serving, wait_until
+from support.http_face import ask, host_port, serving
+from support.waiting import eventually
 
 from raptor_exporter.cleanup.policy import Rules
 from raptor_exporter.config import Config
@@ -211,7 +212,7 @@ def test_search_finds_by_any_word_and_tells_how_many(visit):
             ("unreachable", {"nightly-41", "nightly-42"}),
         ]:
             search.fill(query)
-            wait_until(lambda found=found: set(names(page)) == found)
+            eventually(lambda found=found: set(names(page)) == found)
             expect(page.get_by_role("status")).to_have_text(f"{len(found)} of 7")
         search.fill("no such thing")
         expect(rows(page)).to_have_text(["No session fits."])

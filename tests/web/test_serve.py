@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from support.http_face import Answer, wait_until
+from support.http_face import Answer
+from support.waiting import eventually
 
 RAN = re.compile(r'raptor_cleanup_runs_total\{outcome="success",policy="gone"\} [1-9]')
 PAGES = ["/", "/metrics", "/api/v1/status", "/api/v1/sessions", "/api/v1/plan"]
@@ -56,7 +57,7 @@ class Agent:
             match = re.search(r"\baddress\W{1,3}127\.0\.0\.1:(\d+)", self.log)
             return int(match[1]) if match else None
 
-        return wait_until(found, 30)
+        return eventually(found, within=30)
 
     def ask(self, path, method="GET", **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -67,7 +68,7 @@ class Agent:
             connection.close()
 
     def ready(self):
-        wait_until(lambda: self.ask("/-/ready").status == 200, 30)
+        eventually(lambda: self.ask("/-/ready").status == 200, within=30)
         return self
 
 
@@ -139,7 +140,7 @@ def test_no_page_metric_or_log_line_shows_a_secret_of_any_url(tmp_path, store):
     for fmt in ("logfmt", "json"):
         with agent(tmp_path, "--config", str(config), "--log.format", fmt) as running:
             running.ready()
-            wait_until(lambda: RAN.search(running.ask("/metrics").text), 30)
+            eventually(lambda: RAN.search(running.ask("/metrics").text), within=30)
             for path in PAGES:
                 text = running.ask(path).text
                 assert text

@@ -8,25 +8,20 @@ import os
 import shutil
 import socket
 import ssl
-import subprocess
-import urllib.request
 from pathlib import Path
 
 import bcrypt
 import pytest
 from support.agent_view import View, seven_sessions
-from support.certificates import Certificate
-from support.http_face import ask, host_port, serving, wait_until
+from support.certificates import Certificate, openssl, request
+from support.http_face import ask, host_port, serving
+from support.prometheus import running_prometheus
+from support.waiting import eventually
 
 from raptor_exporter.exceptions import ConfigError
 from raptor_exporter.web.server import HttpServer
 
 PASSWORD = "correct horse"
-PROMETHEUS = shutil.which("prometheus") or "/usr/bin/prometheus"
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
 class Authority:
@@ -36,31 +31,15 @@ class Authority:
         self.directory = directory
         self.cert = directory / "ca.pem"
         self.key = directory / "ca.key"
-        openssl(
-            *(
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-                "-days",
-                2,
-            ),
-            *("-keyout", self.key, "-out", self.cert, "-subj", "/CN=authority"),
-        )
+        request(self.key, "authority", "-x509", "-out", self.cert, "-days", 2)
 
     def sign(self, name, *, days=2, san="DNS:localhost,IP:127.0.0.1"):
         made = Certificate(self.directory / f"{name}.pem", self.directory / f"{name}.key")
-        request, extensions = self.directory / f"{name}.csr", self.directory / f"{name}.ext"
+        csr, extensions = self.directory / f"{name}.csr", self.directory / f"{name}.ext"
         extensions.write_text(f"subjectAltName={san}\n")
+        request(made.key, name, "-new", "-out", csr)
         openssl(
-            *("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-keyout", made.key, "-out", request, "-subj", f"/CN={name}"),
-        )
-        openssl(
-            *("x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.key, "-CAcreateserial"),
+            *("x509", "-req", "-in", csr, "-CA", self.cert, "-CAkey", self.key, "-CAcreateserial"),
             *("-days", days, "-extfile", extensions, "-out", made.cert),
         )
         return made
@@ -127,7 +106,7 @@ def test_a_renewed_certificate_holds_from_the_next_connection_on(authority, tmp_
                 return ask(server, "/-/healthy", context=context).status == 200
             return False
 
-        wait_until(answers)
+        eventually(answers)
 
 
 def test_a_bad_certificate_leaves_the_old_one_in_force_and_is_told_once(authority, tmp_path, caplog):
@@ -156,9 +135,9 @@ def test_tls_and_passwords_come_and_go_with_the_file(authority, tmp_path):
         assert ask(server, "/metrics").status == 200
         write_config(tmp_path, basic_auth_users={"ada": hashed})
         context = authority.trusting()
-        wait_until(lambda: _status(server, context) == 401)
+        eventually(lambda: _status(server, context) == 401)
         file.write_text("# open again\n")
-        wait_until(lambda: _status(server, None) == 200)
+        eventually(lambda: _status(server, None) == 200)
 
 
 def _status(server, context):
@@ -226,57 +205,9 @@ def test_configured_headers_replace_ours_and_the_rate_is_limited(tmp_path):
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-@contextlib.contextmanager
-def prometheus(directory, targets, interval):
-    """A real Prometheus with these scrape configurations; gives a function that asks its API."""
-    config = directory / "prometheus.yml"
-    config.write_text(json.dumps({"global": {"scrape_interval": interval}, "scrape_configs": targets}))
-    (directory / "data").mkdir()
-    log = (directory / "prometheus.log").open("wb")
-    process = subprocess.Popen(
-        [
-            PROMETHEUS,
-            f"--config.file={config}",
-            f"--storage.tsdb.path={directory / 'data'}",
-            "--web.listen-address=127.0.0.1:0",
-            "--log.level=debug",
-        ],
-        stderr=log,
-    )
-    try:
-
-        def port():
-            assert process.poll() is None, (directory / "prometheus.log").read_text()
-            ports = [
-                line.rpartition("127.0.0.1:")[2].split()[0].strip('"')
-                for line in (directory / "prometheus.log").read_text().splitlines()
-                if "Listening on" in line and "127.0.0.1:" in line
-            ]
-            return next((p for p in ports if p != "0"), None) or _listening_port(process.pid)
-
-        base = f"http://127.0.0.1:{wait_until(port)}"
-
-        def api(path):
-            with contextlib.suppress(OSError), urllib.request.urlopen(base + path, timeout=5) as answer:
-                return json.load(answer)["data"]
-            return None
-
-        yield api
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
-
-
-def _listening_port(pid):
-    inodes = {
-        os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd") if os.path.islink(entry.path)
-    }
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
-            return int(fields[1].rpartition(":")[2], 16)
-    return None
+def scrape(jobs):
+    """A configuration for Prometheus that asks often."""
+    return {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}
 
 
 def test_prometheus_scrapes_over_tls_with_a_password_and_nothing_without(authority, tmp_path):
@@ -297,35 +228,34 @@ def test_prometheus_scrapes_over_tls_with_a_password_and_nothing_without(authori
             {"job_name": "plain", "static_configs": common["static_configs"]},
             {"job_name": "distrust", "scheme": "https", "static_configs": common["static_configs"]},
         ]
-        with prometheus(tmp_path, jobs, "1s") as api:
+        with running_prometheus(tmp_path, scrape(jobs)) as prometheus:
 
             def health():
-                targets = (api("/api/v1/targets") or {}).get("activeTargets", [])
+                targets = prometheus.api("targets")["activeTargets"]
                 return {t["labels"]["job"]: t["health"] for t in targets}
 
             down = dict.fromkeys(("wrong", "none", "plain", "distrust"), "down")
-            wait_until(lambda: health() == {"right": "up", **down}, 60)
-            result = wait_until(lambda: api("/api/v1/query?query=raptor_sessions")["result"])
-            values = {r["metric"]["state"]: r["value"][1] for r in result}
-            assert values == {"valid": "5", "invalid": "1", "unreadable": "1"}
+            eventually(lambda: health() == {"right": "up", **down}, within=60)
+            series = eventually(lambda: prometheus.query("raptor_sessions"))
+            values = {dict(labels)["state"]: value for labels, value in series.items()}
+            assert values == {"valid": 5, "invalid": 1, "unreadable": 1}
 
 
 def test_prometheus_keeps_scraping_through_500_slow_clients(tmp_path):
     with serving(seven_sessions()) as server, contextlib.ExitStack() as stack:
         host, port = host_port(server)
         job = {"job_name": "raptor", "static_configs": [{"targets": [f"{host}:{port}"]}]}
-        with prometheus(tmp_path, [job], "1s") as api:
-            wait_until(lambda: _samples(api) >= 2, 30)
+        with running_prometheus(tmp_path, scrape([job])) as prometheus:
+
+            def samples():
+                """How many scrapes have worked."""
+                return prometheus.value("sum(sum_over_time(up[5m]))") or 0
+
+            eventually(lambda: samples() >= 2, within=30)
             for number in range(500):
                 slow = stack.enter_context(socket.create_connection((host, port), 10))
                 slow.sendall(
                     [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nHost: local", b"\x16\x03\x01"][number % 4]
                 )
-            before = _samples(api)
-            wait_until(lambda: _samples(api) >= before + 6, 60)
-
-
-def _samples(api):
-    """How many scrapes have worked."""
-    data = api("/api/v1/query?query=sum_over_time(up[5m])") or {"result": []}
-    return sum(int(r["value"][1]) for r in data["result"])
+            before = samples()
+            eventually(lambda: samples() >= before + 6, within=60)
