@@ -6,7 +6,6 @@ place of the stores.
 
 from __future__ import annotations
 
-import itertools
 import os
 import platform
 import signal
@@ -17,8 +16,8 @@ from string import Template
 
 from bench import agent, sweep, table
 from bench.data import make_store, workplace
-from bench.measure import Row, in_turns, seconds
-from raptor_exporter.stores.files import FileStore
+from bench.growth import growth
+from bench.measure import Row
 
 TEXT = Path(__file__).with_name("document.md")
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -40,18 +39,16 @@ def main() -> int:
     sizes = [int(size) for size in os.environ.get("BENCH_SIZES", "100,10000,100000").split(",")]
     only = os.environ.get("BENCH_ONLY")
     rows: list[Row] = []
-    growth: dict[int, float] = {}
     with workplace() as place:
         # All of them first, and only small copies are removed before the end: ext4 makes files five times
         # as slowly while it has to look for inodes that were not deleted just now.
         stores = {size: make_store(place / f"store-{size}", size) for size in sizes}
         for size, store in stores.items():
-            if only in (None, "sweep", "growth"):
-                growth[size] = in_turns(3, lambda s=store: FileStore(s).refresh(None, sweep.WANTED))[0].wall  # type: ignore[misc]
             for row in _rows(store, size, only):
                 rows.append(row)
                 print(_line(row), flush=True)
-    rows += _growth(growth)
+        if only in (None, "growth"):
+            rows += growth(stores)
     text = _document(rows, sizes)
     print(text)
     if only is None:
@@ -69,28 +66,6 @@ def _rows(store: Path, size: int, only: str | None) -> Iterator[Row]:
         if only in (None, name):
             for case in cases:
                 yield from case(store, size)
-
-
-def _growth(taken: dict[int, float]) -> list[Row]:
-    """Ten times the sessions in at most twelve times the time."""
-    sizes = sorted(taken)
-    rows = []
-    for small, large in itertools.pairwise(sizes):
-        factor, more = taken[large] / taken[small], large / small
-        # Small stores fit into caches that large ones don't.
-        limit = 1.2 * more if small >= 100_000 else None
-        rows.append(
-            Row(
-                f"cold refresh, {more:g} times the sessions",
-                large,
-                seconds(taken[large]),
-                f"of {small:,} {seconds(taken[small])}",
-                f"{factor:.1f} × the time",
-                "" if limit is None else f"≤ {limit:g} ×",
-                None if limit is None else factor <= limit,
-            )
-        )
-    return rows
 
 
 def _line(row: Row) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def refreshes(path: Path, sessions: int) -> Iterator[Row]:
     cold, cat, slow = in_turns(
         rounds,
         lambda: store.refresh(None, WANTED).totals,
-        lambda: _shell(f"find {path} -name '*.json' -print0 | xargs -0 cat > /dev/null"),
+        lambda: read_all(path),
         lambda: PlainManager(path).figures(),
     )
     # Below, the start of two processes is all there is to see; above, growth is what is held.
@@ -87,10 +88,19 @@ def deletions(path: Path, sessions: int) -> Iterator[Row]:
     """Half of the store goes: refresh, plan, claim, verify, seal, journal; and on copies by find."""
     if sessions > 100_000:
         return  # making four copies of each takes too long
+    yield from _deletions(path, sessions, "half deleted", settled=True)
+    if sessions == 100_000:
+        yield from _deletions(path, sessions, "half of a copy made just now deleted", settled=False)
+
+
+def _deletions(path: Path, sessions: int, what: str, *, settled: bool) -> Iterator[Row]:
+    """Settled: on the disk, as whatever is older than a minute; else still to be written there."""
     limit = datetime.fromtimestamp(time.time() - 7 * DAY, UTC).isoformat()
     taken: dict[str, list[Times]] = {"agent": [], "command": [], "find": [], "naive": []}
     for number, (side, times) in itertools.product(range(3 if sessions > 10_000 else 5), taken.items()):
-        copy = copy_store(path, path.with_name(f"{path.name}-{side}-{number}"))
+        copy = copy_store(path, path.with_name(f"{path.name}-{side}-{number}-{settled}"))
+        if settled:
+            os.sync()
         store = FileStore(copy)
         known = store.refresh(None, WANTED) if side == "agent" else None
         work: dict[str, Callable[[], object]] = {
@@ -102,11 +112,10 @@ def deletions(path: Path, sessions: int) -> Iterator[Row]:
         times.append(once(work[side]))
     agent, command, find, slow = map(medians, taken.values())
     held = sessions == 100_000  # what the targets are for
-    yield at_most(
-        "half deleted by the agent", sessions, agent, find, "find -newermt -delete", 2 if held else None
-    )
-    yield at_least("half deleted by the agent", sessions, agent, slow, NAIVE, 3 if held else None)
-    yield at_least("half deleted from cold", sessions, command, slow, NAIVE, None)
+    find_delete = "find -newermt -delete"
+    yield at_most(f"{what} by the agent", sessions, agent, find, find_delete, 2 if held else None)
+    yield at_least(f"{what} by the agent", sessions, agent, slow, NAIVE, 3 if held else None)
+    yield at_least(f"{what} from cold", sessions, command, slow, NAIVE, None)
 
 
 def _delete_by_policy(store: FileStore, known: Snapshot | None) -> None:
@@ -115,6 +124,11 @@ def _delete_by_policy(store: FileStore, known: Snapshot | None) -> None:
     deleted = report.deleted.total()
     if report.outcome != SUCCESS or not 0.49 < deleted / len(snapshot.records) < 0.51:
         raise RuntimeError(f"{report.outcome}, {deleted} deleted: {report.error}")
+
+
+def read_all(path: Path) -> None:
+    """Every session file, by processes that do nothing else."""
+    _shell(f"find {path} -name '*.json' -print0 | xargs -0 cat > /dev/null")
 
 
 def _shell(command: str) -> None:
