@@ -14,15 +14,19 @@ from raptor_exporter.session import VALID, Endpoint, State
 _SECOND = 1_000_000_000  # nanoseconds
 _STAMP_BITS = (1 << 63) - 1
 
-# Seconds and nanoseconds of mtime apart: file systems outlive the year 2262, in which one number ends.
-_FILE = struct.Struct("<QqIq")
+_FILE = struct.Struct("<Qqq")
+# File systems outlive the year 2262, in which nanoseconds outgrow 64 bits: seconds and nanoseconds apart.
+_FAR_FILE = struct.Struct("<QqIq")
 _pack = _FILE.pack
 
 
 def packed(inode: int, mtime_ns: int, stamp: int) -> bytes:
     """``Record.file`` of a file; of the stamp only what fits."""
-    seconds, nanoseconds = divmod(mtime_ns, _SECOND)
-    return _pack(inode, seconds, nanoseconds, stamp & _STAMP_BITS)
+    try:
+        return _pack(inode, mtime_ns, stamp)
+    except struct.error:
+        seconds, nanoseconds = divmod(mtime_ns, _SECOND)
+        return _FAR_FILE.pack(inode, seconds, nanoseconds, stamp & _STAMP_BITS)
 
 
 class Identity(NamedTuple):
@@ -63,8 +67,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     @property
     def identity(self) -> Identity:
         """What a deletion must find again."""
-        inode, seconds, nanoseconds, _ = _FILE.unpack(self.file)
-        return Identity(inode, seconds * _SECOND + nanoseconds, self.size)
+        if len(self.file) == _FILE.size:
+            inode, mtime_ns, _ = _FILE.unpack(self.file)
+        else:
+            inode, seconds, nanoseconds, _ = _FAR_FILE.unpack(self.file)
+            mtime_ns = seconds * _SECOND + nanoseconds
+        return Identity(inode, mtime_ns, self.size)
 
     @property
     def modified(self) -> float:

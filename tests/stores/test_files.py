@@ -19,6 +19,7 @@ from raptor_exporter.session import parse_timestamp
 from raptor_exporter.stores import home, posix
 from raptor_exporter.stores.base import Wanted
 from raptor_exporter.stores.files import FileStore
+from raptor_exporter.stores.record import Identity
 
 
 def refresh(store, previous=None, wanted=Wanted()):  # noqa: B008  # it is immutable
@@ -453,3 +454,19 @@ def test_times_far_away_break_nothing(store):
         os.utime(store.path / f"{name}.json", (moment, moment))
     assert states(store) == {"old": "valid", "new": "valid"}
     assert refresh(store).totals.states["valid"] == 2
+
+
+@pytest.mark.parametrize("moment", [-(2**31) + 1, -1, 0, 2**33, 9_223_372_036, 9_223_372_037, 12_000_000_000])
+def test_a_file_is_told_from_others_in_every_year_that_a_file_system_knows(store, moment):
+    """Nanoseconds outgrow 64 bits in 2262."""
+    path = write_session(store, "a")
+    os.utime(path, ns=(moment * 10**9 + 5, moment * 10**9 + 5))
+    status = path.stat()
+    assert status.st_mtime_ns == moment * 10**9 + 5  # the file system under the test knows it
+    first = refresh(store)
+    assert first.records["a"].identity == Identity.of(status)
+    assert refresh(store, first).records["a"] is first.records["a"]
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert (
+        refresh(store, first).records["a"].identity == Identity.of(path.stat()) != first.records["a"].identity
+    )
