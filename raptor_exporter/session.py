@@ -37,7 +37,7 @@ MAX_FILE_BYTES: Final = 1024 * 1024
 
 _DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 _ADDRESS = re.compile(
-    r"(wss?|https?)://(?:[^/?#\s]*@)?(\[[0-9a-f:.]+(?:%25[\w.~-]+)?\]|[^\s/?#:@\[\]]+)(?::([0-9]{0,5}))?(?:[/?#].*)?",
+    r"(wss?|https?)://(?:[^/?#\s]*@)?(\[[0-9a-f:.]+(?:%25[\w.~-]+)?\]|[^\s/?#:@\[\]]+)(?::(0*+[0-9]{0,5}))?(?:[/?#].*)?",
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
 
@@ -80,7 +80,7 @@ def _parse_address(start_of_url: str) -> Endpoint | None:
         return None
     scheme, host, port = match.groups()
     scheme = scheme.lower()
-    number = int(port) if port else _DEFAULT_PORTS[scheme]
+    number = int(port[-5:]) if port else _DEFAULT_PORTS[scheme]  # before those it can have zeros alone
     return Endpoint(scheme, host.strip("[]").lower(), number, "") if number <= 65535 else None
 
 

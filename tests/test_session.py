@@ -224,6 +224,9 @@ def test_what_is_written_reads_back_to_the_microsecond(seconds):
         ("ws://[fe80::1%25eth0]:1/x", ("ws", "fe80::1%25eth0", 1, "/x")),
         ("ws://user:pa@ss@h:1/x?token=1#f", ("ws", "h", 1, "/x")),
         ("ws://h:0/x", ("ws", "h", 0, "/x")),
+        ("ws://h:00/x", ("ws", "h", 0, "/x")),
+        ("ws://1+2:009222/x", ("ws", "1+2", 9222, "/x")),
+        (f"ws://h:{'0' * 100_000}65535/x", ("ws", "h", 65535, "/x")),
     ],
 )
 def test_the_endpoint_of_a_url(url, endpoint):
