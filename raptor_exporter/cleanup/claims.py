@@ -6,7 +6,6 @@ own session, before and after. A third would only wait, for the kernel renames o
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
@@ -35,40 +34,82 @@ def claim_all(
     Raises:
         BaseException: what either thread met with; no claim is in flight any more by then.
     """
-    ended = threading.Event()
-    telling = threading.Lock()
-    errors: list[BaseException] = []
+    claims = _Claims(run, results, progress, stopping)
+    if len(chosen) < MANY:
+        claims.work(chosen)
+    else:
+        _work_in_two(claims, chosen)
 
-    def work(part: Sequence[Chosen]) -> None:
+
+class _Claims:
+    """What both threads share.
+
+    Attributes:
+        ended: no further claim is to begin.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        results: list[tuple[Chosen, Outcome]],
+        progress: Callable[[int], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self.ended = False
+        self._run = run
+        self._results = results
+        self._progress = progress
+        self._stopping = stopping
+        self._telling = threading.Lock()
+
+    def work(self, part: Sequence[Chosen]) -> None:
         for item in part:
-            if ended.is_set() or stopping():
+            if self.ended or self._stopping():
                 return
-            outcome = run.claim(item)
-            with telling:
-                results.append((item, outcome))
-                progress(len(results))
+            outcome = self._run.claim(item)
+            with self._telling:
+                self._results.append((item, outcome))
+                self._progress(len(self._results))
+
+
+def _work_in_two(claims: _Claims, chosen: Sequence[Chosen]) -> None:
+    errors: list[BaseException] = []
+    finished = threading.Event()
 
     def help_out() -> None:
         try:
-            work(chosen[1::2])
+            claims.work(chosen[1::2])
         except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+            claims.ended = True
             errors.append(error)
-            ended.set()
+        finally:
+            finished.set()
 
-    if len(chosen) < MANY:
-        work(chosen)
-        return
     # A daemon: a file system that hangs must not hold up the end of the process.
     helper = threading.Thread(target=help_out, name="claims", daemon=True)
-    helper.start()
     try:
-        work(chosen[::2])
-    except BaseException:
-        ended.set()
-        raise
-    finally:
-        while helper.is_alive():  # whatever comes: it must not go on after the run's folder is closed
-            with contextlib.suppress(KeyboardInterrupt):
-                helper.join()
+        claims.work(chosen[::2] if _starts(helper) else chosen)
+    except BaseException as error:  # noqa: BLE001 - raised below
+        claims.ended = True
+        errors.insert(0, error)
+    # Whatever comes, it must not go on after the run's folder is closed. Neither join() nor is_alive() can
+    # tell: an interrupted join() takes a thread that still runs for ended. One that has no ident by now
+    # was not started, or will find that it has ended before its first claim.
+    while True:
+        try:
+            if helper.ident is None or finished.wait():
+                break
+        except BaseException as error:  # noqa: BLE001 - raised below
+            claims.ended = True
+            errors.insert(0, error)
     if errors:
         raise errors[0]
+
+
+def _starts(thread: threading.Thread) -> bool:
+    """Start a thread; False where this machine has none to give."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import signal
 import threading
+import time
 
 import pytest
 from support.cleaning import plan_now, results, run
@@ -104,6 +107,80 @@ def test_an_error_in_either_thread_ends_both_and_loses_nothing(many, monkeypatch
     assert [t.name for t in threading.enumerate() if t.name == "claims"] == []
     assert len(_names(many)) + len(_trashed(many)) == SESSIONS + 1
     assert len(_names(many)) > 1
+
+
+def test_ctrl_c_while_one_waits_for_the_other_ends_that_first_and_is_not_swallowed(many, monkeypatch):
+    """An interrupted join() takes a thread for ended that still runs."""
+    claim = Run.claim
+    returned = threading.Event()
+    late = []
+
+    def slow(self, chosen):
+        if threading.current_thread().name == "claims":
+            time.sleep(0.002)
+            if returned.is_set():
+                late.append(chosen)
+        return claim(self, chosen)
+
+    monkeypatch.setattr(Run, "claim", slow)
+    done = []
+
+    def progress(number):
+        done.append(number)
+        if number == SESSIONS // 2 + 100:  # this thread has done its own half
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(many, plan_now(many), progress=progress)
+    finally:
+        returned.set()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert 0 < len(_names(many)) - 1 < SESSIONS // 2
+    eventually(lambda: not any(t.name == "claims" for t in threading.enumerate()))
+    assert late == []
+    assert len(_names(many)) + len(_trashed(many)) == SESSIONS + 1
+
+
+def test_ctrl_c_while_the_second_thread_starts_lets_no_claim_go_astray(many, monkeypatch):
+    start = threading.Thread.start
+    delays = itertools.cycle([5e-6, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4])
+
+    def interrupted(self):
+        if self.name == "claims":
+            signal.setitimer(signal.ITIMER_REAL, next(delays))
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    stopped = 0
+    try:
+        for _ in range(12):
+            with contextlib.suppress(KeyboardInterrupt):
+                run(many, plan_now(many))
+                stopped -= 1
+            stopped += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            eventually(lambda: not any(t.name == "claims" for t in threading.enumerate()))
+            assert len(_names(many)) + len(_trashed(many)) == SESSIONS + 1
+            if len(_names(many)) <= MANY:
+                many.trash.restore(many.trash.sessions()[0].run)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert stopped > 0
+
+
+def test_where_no_thread_is_to_be_had_one_does_it_all(many, monkeypatch):
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    report = run(many, plan_now(many))
+    assert (report.outcome, len(report.results)) == ("success", SESSIONS)
+    assert _names(many) == {"young"}
 
 
 def test_kill_9_with_two_claims_in_flight_loses_nothing(many):
