@@ -49,7 +49,7 @@ def prometheus(podman, tmp_path_factory):
 
     run("up", "-d", "--no-build", "agent", "alertmanager", "prometheus")
     try:
-        server = Prometheus(9090, None, Path("/dev/null"))
+        server = Prometheus(9090)
         eventually(server.is_ready, within=60, what="Prometheus is ready")
         yield server
     finally:
