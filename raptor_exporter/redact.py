@@ -18,7 +18,10 @@ _ADDRESS = re.compile(r"(?:[^\s/?#:@\[\]\"'<>%,;(){}|^`]+|\[[0-9a-f:.]+\])(?::\d
 _CLOSING = re.compile(r"[\"'`>)\]},.;:!]*\Z")
 _DEVTOOLS = re.compile(r"((?:\\?/|%2F)devtools(?:\\?/|%2F)[a-z_]+(?:\\?/|%2F))[^\s\"'<>]+", re.IGNORECASE)
 
-_PAGE_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>//)?(?P<rest>\S*)", re.IGNORECASE)
+_PAGE_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*):(?P<slashes>//)?(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+)
+_PATH_END = re.compile(r"[?#\s]")  # of what follows a space nothing is known to be harmless
 _PLAIN_SCHEMES = frozenset({"http", "https", "ftp", "file", "about", "chrome", "chrome-extension"})
 _PAGE_URL_KEY = "page_url"
 
@@ -53,14 +56,15 @@ def _address_only(match: re.Match[str]) -> str:
 
 def redact_page_url(url: str) -> str:
     """The URL of a web page without its user, query and fragment; the path stays."""
+    url = url.strip()
     match = _PAGE_URL.fullmatch(url)
     if match is None:
-        return redact(url)
+        return redact(_without_scheme(url))
     scheme = match["scheme"].lower()
     if scheme not in _PLAIN_SCHEMES:
         # Of data:, blob:, view-source:, ws: and what comes next year, nothing is known to be harmless.
-        return redact(url) if match["slashes"] else f"{scheme}:{HIDDEN}"
-    rest = re.split(r"[?#]", match["rest"], maxsplit=1)[0]
+        return redact(url.split(maxsplit=1)[0]) if match["slashes"] else f"{scheme}:{HIDDEN}"
+    rest = _PATH_END.split(match["rest"], maxsplit=1)[0]
     if not match["slashes"]:
         return f"{scheme}:{rest if scheme == 'about' else HIDDEN}"
     authority, slash, path = rest.partition("/")
@@ -68,6 +72,12 @@ def redact_page_url(url: str) -> str:
     if scheme in ("http", "https") and not _ADDRESS.fullmatch(address):
         return f"{scheme}://{HIDDEN}"
     return redact_devtools(f"{scheme}://{address}{slash}{path}")
+
+
+def _without_scheme(url: str) -> str:
+    """``host/path`` of what a program wrote as the URL of a page all the same."""
+    start, slash, path = re.split(r"[?#]", url, maxsplit=1)[0].lstrip("/").partition("/")
+    return f"{start.rpartition('@')[2]}{slash}{path}"
 
 
 def redact_devtools(text: str) -> str:
@@ -80,17 +90,24 @@ _DEEPEST = 30  # levels of metadata that are shown; a file may nest deeper than 
 
 def redact_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """A session's metadata as it may be shown: every URL in it without what could be a secret."""
-    shown = {redact(key): _shown(value) for key, value in metadata.items()}
-    page_url = metadata.get(_PAGE_URL_KEY)
-    if isinstance(page_url, str):
-        shown[_PAGE_URL_KEY] = redact_page_url(page_url)
-    return shown
+    return {
+        redact(key): redact_value(key, value) if isinstance(value, str) else _shown(value)
+        for key, value in metadata.items()
+    }
+
+
+def redact_value(key: str, value: str) -> str:
+    """The text of one metadata key as it may be shown.
+
+    One that is a page's URL keeps its path: it tells sessions apart.
+    """
+    is_url = key == _PAGE_URL_KEY or re.match(r"https?://\S+\Z", value, re.IGNORECASE)
+    return redact_page_url(value) if is_url else redact(value)
 
 
 def _shown(value: object, depth: int = 0) -> object:
     if isinstance(value, str):
-        # A value that is a page's URL keeps its path: it tells sessions apart. Others are texts.
-        return redact_page_url(value) if re.match(r"https?://\S+\Z", value, re.IGNORECASE) else redact(value)
+        return redact_value("", value)
     if depth > _DEEPEST and isinstance(value, Mapping | list):
         return "…"
     if isinstance(value, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from raptor_exporter.cleanup.policy import EndpointState, Expire, Keep, Policy, Probed
-from raptor_exporter.redact import redact
+from raptor_exporter.redact import redact_value
 from raptor_exporter.stores.record import Record
 from raptor_exporter.units import format_duration, format_size
 
@@ -22,7 +22,11 @@ def place(number: int, keep: Keep, group: str | None) -> str:
     """A session's place among those that `keep` holds."""
     if keep.per is None:
         return f"{ordinal(number)} of the last {keep.last}"
-    which = f"metadata.{keep.per}={redact(group)}" if group is not None else f"without metadata.{keep.per}"
+    which = (
+        f"metadata.{keep.per}={redact_value(keep.per, group)}"
+        if group is not None
+        else f"without metadata.{keep.per}"
+    )
     return f"{ordinal(number)} of the last {keep.last} {which}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from raptor_exporter.exceptions import UnreadableSession
-from raptor_exporter.redact import redact_metadata
+from raptor_exporter.redact import redact, redact_metadata
 from raptor_exporter.session import (
     INVALID,
     NOT_FOUND,
@@ -74,5 +74,6 @@ def _row(
 
 
 def _text(document: dict[str, Any], key: str) -> str | None:
+    """A field as it may be shown: a broken file can have its CDP URL in any of them."""
     value = document.get(key)
-    return value if isinstance(value, str) else None
+    return redact(value) if isinstance(value, str) else None

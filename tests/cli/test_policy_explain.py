@@ -9,6 +9,8 @@ from support.cleaning import hook, plan_now, run
 from support.processes import child, die_here
 from support.sessions import DAY, HOUR, write_session
 
+from raptor_exporter.cleanup.policy import Keep
+from raptor_exporter.cleanup.wording import place
 from raptor_exporter.stores.files import FileStore
 
 CONFIG = """
@@ -68,6 +70,11 @@ def test_a_group_that_is_a_url_is_not_shown_in_whole(store_dir, explain):
     url = "https://me:secret@shop.example/cart?token=secret"
     write_session(store_dir, "ci-1", metadata={"repo": url})
     assert "secret" not in explain("ci-1")
+
+
+def test_a_group_that_is_a_page_is_shown_as_its_metadata_is():
+    shown = place(1, Keep(1, "page_url"), "about:blank?secret#secret")
+    assert shown == "1st of the last 1 metadata.page_url=about:blank"
 
 
 def test_a_session_that_goes_is_told_by_which_policy_for_which_reason_and_whether_it_really_does(

@@ -66,6 +66,16 @@ class TestShow:
         for secret in ("secret", "token", "ann", "#mail", "/devtools/"):
             assert secret not in result.out + result.err
 
+    @pytest.mark.parametrize("key", ["session_id", "browser_type", "created_at", "last_accessed"])
+    @pytest.mark.parametrize("verb", ["show", "list", "validate"])
+    def test_a_cdp_url_in_a_field_of_another_kind_is_no_less_secret(self, command, store_dir, key, verb):
+        write_session(store_dir, "odd", **{key: SECRET_URL})
+        named = [] if verb == "list" else ["odd"]
+        for output in ("json", "table"):
+            result = command("session", verb, *named, "-o", output, "--store", store_dir)
+            assert "odd" in result.out
+            assert "/devtools/" not in result.out + result.err
+
     def test_reveal_alone_shows_all_of_it(self, command, store_dir, login):
         row = command("session", "show", "login", "--reveal", "-o", "json", "--store", store_dir).json
         assert (row["cdp_url"], row["metadata"]["page_url"]) == (SECRET_URL, PAGE_URL)
