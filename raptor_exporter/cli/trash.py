@@ -144,8 +144,12 @@ Examples:
 @common
 @dry_run
 @yes
-def empty(app: App, *, dry_run: bool, yes: bool) -> None:
-    """Delete everything in the trash for good. A run at work keeps what it holds."""
+@click.pass_context
+def empty(ctx: click.Context, app: App, *, dry_run: bool, yes: bool) -> None:
+    """Delete everything in the trash for good; exit status 1 if something is left.
+
+    A run at work keeps what it holds.
+    """
     from raptor_exporter.cleanup.execute import empty_trash, recover
     from raptor_exporter.cli.output import confirm
     from raptor_exporter.units import format_size
@@ -165,3 +169,10 @@ def empty(app: App, *, dry_run: bool, yes: bool) -> None:
     click.echo(f"deleted {done.sessions} sessions ({format_size(done.bytes)}) for good", err=True)
     if done.put_back:
         click.echo(f"put back {done.put_back} that had changed since their deletion", err=True)
+    if done.left:
+        click.echo(
+            f"Error: {done.left} sessions are still in the trash: another process is at work on them, "
+            "or they can't be deleted now, as the log says",
+            err=True,
+        )
+        ctx.exit(1)

@@ -130,6 +130,7 @@ class Emptied(NamedTuple):
     sessions: int = 0
     bytes: int = 0
     put_back: int = 0
+    left: int = 0  # due, but they can't be deleted now, or another process is at work on them
 
 
 class Restored(NamedTuple):

@@ -233,10 +233,23 @@ def flocked(fd: int, what: str, *, wait: float = _LOCK_WAIT_SECONDS) -> Iterator
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
-def try_flock(fd: int) -> bool:
-    """Take an exclusive flock if it is free."""
+def try_flock(fd: int, *, shared: bool = False) -> bool:
+    """Take a flock if it is free: an exclusive one, or one that others may share."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def flock_after_readers(fd: int, *, wait: float = _LOCK_WAIT_SECONDS) -> bool:
+    """Take an exclusive flock once those who only share it are done; False where another has one."""
+    deadline = time.monotonic() + wait
+    while not try_flock(fd):
+        if not try_flock(fd, shared=True):
+            return False
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.005)
     return True

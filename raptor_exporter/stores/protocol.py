@@ -164,7 +164,8 @@ class Trash(Protocol):
 
         Raises:
             KeyError: neither a run nor a session in the trash has that name.
-            SessionConflict: a session of that name is in the store; nothing was changed.
+            SessionConflict: a session of that name is in the store, or it can't be had now; nothing
+                was changed.
         """
         ...
 

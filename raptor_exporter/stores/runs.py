@@ -88,15 +88,16 @@ def names(trash: int) -> list[str]:
 
 
 def held(trash: int, runs: list[str], *, writing: bool = True) -> Iterator[HeldRun]:
-    """Each of the runs whose lock is free, with its lock held while it is looked at.
+    """Each of the runs whose lock is to be had, with its lock held while it is looked at.
 
-    A run at work is passed over, and so is what can't be opened or is none of ours: one odd folder
-    must not stop what is done with all others.
+    A run that is at work, or being emptied or restored, is passed over, and so is what can't be opened or is
+    none of ours: one odd folder must not stop what is done with all others.
 
     Args:
         trash: the trash's descriptor.
         runs: which ones.
-        writing: its manifest will be added to; else a read-only file system is good enough.
+        writing: something in it will be changed; else others may look at it at the same time, and a
+            read-only file system is good enough.
     """
     for run in runs:
         with contextlib.ExitStack() as stack:
@@ -128,7 +129,7 @@ def _open(stack: contextlib.ExitStack, trash: int, run: str, *, writing: bool) -
     posix.require_regular(fd, manifest.FILE)
     if os.fstat(fd).st_size > _MAX_MANIFEST_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    if not posix.try_flock(fd):
+    if not (posix.flock_after_readers(fd) if writing else posix.try_flock(fd, shared=True)):
         return None
     if not os.fstat(fd).st_nlink:
         return None  # whoever held the lock has emptied it

@@ -12,7 +12,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from raptor_exporter.exceptions import SessionConflict, StoreError, StoreReplaced, UnsafeName
@@ -177,9 +177,10 @@ class Trash:
         """Finish the runs that crashed: verify each claimed file again. Returns what became of them."""
         finished = []
         with self._opened() as (directory, trash):
-            for run in self._held(trash, writing=False):
+            crashed = [run.run for run in self._held(trash, writing=False) if not run.settled]
+            for run in self._held(trash, crashed):
                 if run.settled:
-                    continue
+                    continue  # another process was faster
                 ended = run.manifest is not None and run.manifest.sealed
                 try:
                     plan, outcomes = self._finish(directory, run)
@@ -262,6 +263,13 @@ class Trash:
             found = [item for run in self._held(trash, writing=False) for item in trashed(run, session_id_of)]
         return sorted(found, key=lambda t: (t.deleted_at, t.run, t.name))
 
+    def _passed_over(self) -> int:
+        """How many runs can't be looked at now."""
+        with self._opened() as (_, trash):
+            if trash is None:
+                return 0
+            return len(runs.names(trash)) - sum(1 for _ in self._held(trash, writing=False))
+
     def last(self, name: str) -> Trashed | None:
         """The session that a name means in the trash, the last deleted one; None if there is none.
 
@@ -286,14 +294,18 @@ class Trash:
 
         Raises:
             KeyError: neither a run nor a session in the trash has that name.
-            SessionConflict: a session of that name is in the store; nothing was changed.
+            SessionConflict: a session of that name is in the store, or another process is at work on the
+                run; nothing was changed.
         """
         chosen = self._chosen(wanted)
         with self._opened() as (directory, trash):
             check_free(directory, chosen)
             for run in self._held(trash, [chosen[0].run]):
                 return restore_all(self._store, directory, run, sorted(t.name for t in chosen))
-        raise SessionConflict(f"another process is at work on the run {chosen[0].run}: try again")
+        message = (
+            f"the run {chosen[0].run} can't be used now: another process is at work on it, or see the log"
+        )
+        raise SessionConflict(message)
 
     def check_restorable(self, wanted: str) -> None:
         """Raise what ``restore`` would raise now, and change nothing."""
@@ -308,9 +320,16 @@ class Trash:
         if chosen:
             return chosen
         last = self.last(wanted)
-        if last is None:
-            raise KeyError(wanted)
-        return [last]
+        if last is not None:
+            return [last]
+        busy = self._passed_over()
+        if busy:
+            message = (
+                f"found in no run that can be looked at, but {busy} can't be now: "
+                "another process is at work on them, or see the log"
+            )
+            raise SessionConflict(message)
+        raise KeyError(wanted)
 
     # -- emptying --------------------------------------------------------------------------------
 
@@ -324,15 +343,17 @@ class Trash:
             names = runs.names(trash)
             if retain:
                 names = [name for name in names if runs.began_before(name, now - retain)]
+            looked_at = set()
             for run in self._held(trash, names):
+                looked_at.add(run.run)
                 try:
                     more = self._empty_run(directory, trash, run, due)
                 except OSError as error:
-                    logger.warning(
-                        "trash that can't be emptied now", extra={"run": run.run, "error": error.strerror}
-                    )
-                    continue
+                    _warn_of_emptying(run, error)
+                    more = Emptied(left=used(run.folder).sessions)
                 done = Emptied(*map(sum, zip(done, more, strict=True)))
+            if retain is None and max_bytes is None:
+                done = done._replace(left=done.left + _held_by_others(trash, set(names) - looked_at))
         return done
 
     def _due(self, now: float, retain: float | None, max_bytes: int | None) -> _Due:
@@ -355,16 +376,23 @@ class Trash:
         plan = run.manifest
         if plan is None or not plan.sealed:
             return done
+        failure: OSError | None = None
         for name, status in list(runs.claimed(run.folder)):
             if not plan.knows(name) or not due(run.run, name, plan.deleted_at(name)):
                 continue
-            if not plan.is_as_claimed(name, Identity.of(status), _store_id(directory)):
-                # Somebody had the file open when it was claimed and wrote to it since.
-                outcome = self._put_back(directory, run, name, status)
-                done = done._replace(put_back=done.put_back + (outcome.result == SKIPPED))
-                continue
-            os.unlink(runs.claimed_name(name), dir_fd=run.folder)
-            done = Emptied(done.sessions + 1, done.bytes + status.st_size, done.put_back)
+            try:
+                if not plan.is_as_claimed(name, Identity.of(status), _store_id(directory)):
+                    # Somebody had the file open when it was claimed and wrote to it since.
+                    outcome = self._put_back(directory, run, name, status)
+                    done = done._replace(put_back=done.put_back + (outcome.result == SKIPPED))
+                    continue
+                os.unlink(runs.claimed_name(name), dir_fd=run.folder)
+                done = done._replace(sessions=done.sessions + 1, bytes=done.bytes + status.st_size)
+            except OSError as error:  # one that can't be deleted must not keep the others
+                failure = error
+                done = done._replace(left=done.left + 1)
+        if failure is not None:
+            _warn_of_emptying(run, failure)
         runs.remove(trash, run)
         return done
 
@@ -396,6 +424,22 @@ class Trash:
 
 
 _Due = Callable[[str, str, float], bool]
+
+
+def _warn_of_emptying(run: HeldRun, error: OSError) -> None:
+    logger.warning("trash that can't be emptied now", extra={"run": run.run, "error": error.strerror})
+
+
+def _held_by_others(trash: int, names: Iterable[str]) -> int:
+    """How many sessions are in runs that can't be had now."""
+    sessions = 0
+    for run in names:
+        with (
+            contextlib.suppress(OSError),  # another user's, or emptied by now
+            posix.opened(run, posix.DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=trash) as folder,
+        ):
+            sessions += used(folder).sessions
+    return sessions
 
 
 def _store_id(directory: int) -> StoreId:

@@ -17,8 +17,9 @@ from support.sessions import DAY, HOUR, read_session, write_session
 
 from raptor_exporter.cleanup.execute import recover, restore_from_trash
 from raptor_exporter.cleanup.policy import Guards, Mode, TrashRules
-from raptor_exporter.exceptions import StoreError
+from raptor_exporter.exceptions import SessionConflict, StoreError
 from raptor_exporter.stores import posix
+from raptor_exporter.stores.base import Emptied
 from raptor_exporter.stores.files import FileStore
 
 
@@ -452,11 +453,11 @@ def test_others_leave_a_run_alone_that_is_between_claim_and_verify(old, monkeypa
         process.wait_stopped()
         other = FileStore(old.path)
         if meddle == "empty":
-            assert other.trash.empty(now=time.time() + 365 * DAY).sessions == 0
+            assert other.trash.empty(now=time.time() + 365 * DAY) == Emptied(left=1)
         elif meddle == "recover":
             assert other.trash.recover() == []
         else:
-            with pytest.raises(KeyError):
+            with pytest.raises(SessionConflict, match="another process is at work"):
                 other.trash.restore("older")
         os.kill(process.pid, 18)  # on to the second claim
         process.wait_stopped()
@@ -669,7 +670,7 @@ def test_trash_that_was_copied_with_its_store_is_not_taken_for_changed(old, tmp_
     store = FileStore(copy)
     assert trashed(store) == {"old": "idle"}
     size = store.trash.sessions()[0].size
-    assert store.trash.empty(now=time.time()) == (1, size, 0)
+    assert store.trash.empty(now=time.time()) == Emptied(1, size)
     assert store.stems() == []
 
 

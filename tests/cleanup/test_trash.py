@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -19,7 +21,15 @@ from raptor_exporter.cleanup.policy import Expire
 from raptor_exporter.exceptions import SessionConflict, StoreError
 from raptor_exporter.session import parse_timestamp
 from raptor_exporter.stores import manifest, posix, runs
+from raptor_exporter.stores.base import Emptied
 from raptor_exporter.stores.files import FileStore
+
+
+def look_at_all_and_stop(store):
+    """In a process of its own: hold every run as somebody who only reads."""
+    with posix.opened(trash_of(store), posix.DIRECTORY_FLAGS) as trash:
+        for _ in runs.held(trash, runs.names(trash), writing=False):
+            stop_here()
 
 
 def names(store):
@@ -232,7 +242,7 @@ def test_bytes_over_the_limit_go_oldest_first_and_a_full_limit_is_none_too_many(
         sizes[name] = (store.path / f"{name}.json").stat().st_size
         run(store, plan_now(store, now=now - days * DAY))
     assert store.trash.empty(now=now, max_bytes=sum(sizes.values())).sessions == 0
-    assert store.trash.empty(now=now, max_bytes=sum(sizes.values()) - 1) == (1, sizes["b"], 0)
+    assert store.trash.empty(now=now, max_bytes=sum(sizes.values()) - 1) == Emptied(1, sizes["b"])
     assert names(store) == ["a", "c"]
     assert store.trash.empty(now=now, max_bytes=0).sessions == 2
 
@@ -532,3 +542,52 @@ def test_a_stuck_lock_delays_a_restore_once_and_brings_the_sessions_back(store, 
     assert len(waits) == 2  # for the first session, and for the journal
     assert "restored with their old last_accessed" in caplog.text
     assert store.stems() == [f"s{number}" for number in range(5)]
+
+
+# -- with others at the same trash -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["empty", "restore"])
+def test_those_who_only_look_share_a_run_and_a_change_waits_for_them(deleted, change):
+    with child(lambda: look_at_all_and_stop(deleted)) as reader:
+        reader.wait_stopped()
+        assert names(deleted) == ["login"]
+        assert deleted.trash.recover() == []
+        threading.Timer(0.3, os.kill, (reader.pid, signal.SIGCONT)).start()
+        if change == "empty":
+            assert deleted.trash.empty(now=time.time()).sessions == 1
+        else:
+            assert deleted.trash.restore("login").names == ["login"]
+        assert names(deleted) == []
+
+
+def test_a_reader_that_hangs_keeps_a_run_and_that_is_told(deleted, monkeypatch):
+    monkeypatch.setattr(posix.flock_after_readers, "__kwdefaults__", {"wait": 0.2})
+    with child(lambda: look_at_all_and_stop(deleted)) as reader:
+        reader.wait_stopped()
+        assert deleted.trash.empty(now=time.time()) == Emptied(left=1)
+        with pytest.raises(SessionConflict, match="can't be used now: another process is at work"):
+            deleted.trash.restore("login")
+        os.kill(reader.pid, signal.SIGCONT)
+    assert names(deleted) == ["login"]
+
+
+def test_one_that_can_not_be_deleted_keeps_no_other_and_is_counted(store, monkeypatch, caplog):
+    for name in ("a", "b", "c"):
+        write_session(store, name, idle=30 * DAY)
+    run(store)
+    unlink = os.unlink
+
+    def refusing(path, *arguments, **options):
+        if path == "b.json":
+            raise PermissionError(1, "Operation not permitted", path)
+        unlink(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "unlink", refusing)
+    done = store.trash.empty(now=time.time())
+    assert (done.sessions, done.left) == (2, 1)
+    assert names(store) == ["b"]
+    assert [r.getMessage() for r in caplog.records].count("trash that can't be emptied now") == 1
+    monkeypatch.undo()
+    assert store.trash.empty(now=time.time()).sessions == 1
+    assert list(trash_of(store).iterdir()) == []

@@ -5,6 +5,7 @@ import time
 from datetime import datetime
 
 import pytest
+from support.mounts import needs_root
 from support.sessions import DAY, HOUR, read_session, write_session
 
 
@@ -124,6 +125,19 @@ def test_emptying_asks_and_takes_all_for_good(trash, deleted, store_dir):
     assert list(store_dir.glob(".raptor/trash/*/*.json")) == []
     assert trash("empty").status == 0  # there is nothing to ask about
     assert trash("restore", "login").status == 1
+
+
+@needs_root
+def test_what_can_not_be_emptied_or_restored_is_status_1_and_told(command, deleted, store_dir, mounts):
+    place = mounts.read_only(store_dir)
+    emptied = command("trash", "empty", "--yes", "--store", place)
+    assert emptied.status == 1
+    assert "Error: 2 sessions are still in the trash: " in emptied.err
+    assert "Read-only file system" in emptied.err
+    restored = command("trash", "restore", "login", "--store", place)
+    assert (restored.status, restored.out) == (1, "")
+    assert "can't be used now: another process is at work on it, or see the log" in restored.err
+    assert command("trash", "list", "-o", "name", "--store", place).out == "login\nmail\n"
 
 
 def test_a_missing_store_is_status_1_and_is_not_made(trash, store_dir):
