@@ -51,6 +51,8 @@ async def command(
 async def _handshake(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target, path: str
 ) -> ClientProtocol:
+    if not path.isascii():
+        raise CommandFailed("the stored URL is none that a browser has: its path is not ASCII")
     secure = target.tls_name is not None
     # The library builds the Host header from these; Chromium wants an address there.
     host = target.tls_name if target.tls_name is not None else target.address.partition("%")[0]
@@ -102,7 +104,7 @@ def _result(text: bytes) -> dict[str, Any] | None:
     """The result in a message, or None if the message is not the answer."""
     try:
         message = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandFailed("what answers does not speak CDP") from error
     if not isinstance(message, dict) or message.get("id") != _COMMAND_ID:
         return None  # an event

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 from support.chromium import running_chromium
 from support.listeners import answering, free_port, http_answer, silent
+from websockets.sync.server import serve
 
 from raptor_exporter.chromium import ending, processes
 from raptor_exporter.chromium.ending import Ending, end_browser
@@ -152,6 +154,26 @@ def test_a_redirect_is_not_followed():
         with answering(http_answer("", "302 Found", location)) as listener:
             refused(f"ws://{listener.address}{STALE}")
     assert elsewhere.connections == []
+
+
+@pytest.mark.parametrize("odd", ["\u00e9", "\ud800"])
+def test_a_path_that_no_browser_has_is_another_browsers(odd):
+    with running_chromium() as browser:
+        ended = end(f"ws://127.0.0.1:{browser.port}/devtools/browser/{odd}")
+        assert (ended.how, browser.running) == (Ending.REPLACED, True)
+
+
+@pytest.mark.parametrize("answer", ["[" * 200_000, '{"id":1,"result":' + "[" * 50_000, "hello", "9" * 5000])
+def test_an_answer_that_is_no_cdp_ends_nothing(answer):
+    with serve(lambda connection: connection.send(answer), "127.0.0.1", 0) as server:
+        port = server.socket.getsockname()[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            assert "could not be asked" in refused(f"ws://127.0.0.1:{port}{STALE}")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_browser_that_refuses_the_command_is_told(monkeypatch):
