@@ -199,13 +199,31 @@ class Fields(msgspec.Struct, gc=False):
 decode_fields = msgspec.json.Decoder(Fields).decode
 
 
-def parse_object(data: bytes) -> dict[str, Any] | None:
-    """The one JSON object that ``data`` is, or None if it isn't one."""
+class LongNumber(str):
+    """A whole number with more digits than Python converts: its digits."""
+
+    __slots__ = ()
+
+
+def parse_object(data: bytes, *, parse_int: Callable[[str], object] | None = None) -> dict[str, Any] | None:
+    """The one JSON object that ``data`` is, or None if it isn't one.
+
+    Args:
+        data: its bytes.
+        parse_int: reads whole numbers; by default those of any length, the longest as ``LongNumber``.
+    """
     try:
-        value = json.loads(data.decode(), parse_constant=_no_json)
+        value = json.loads(data.decode(), parse_constant=_no_json, parse_int=parse_int or _whole_number)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _whole_number(digits: str) -> int | LongNumber:
+    try:
+        return int(digits)
+    except ValueError:
+        return LongNumber(digits)
 
 
 def _no_json(constant: str) -> object:
@@ -275,7 +293,7 @@ def _reason(
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value and not isinstance(value, LongNumber) else None
 
 
 def _timestamp_or_none(value: object, zone: tzinfo | None) -> float | None:

@@ -16,8 +16,11 @@ from raptor_exporter.session import (
     format_timestamp,
     metadata_text,
     parse_endpoint,
+    parse_object,
     parse_timestamp,
 )
+from raptor_exporter.stores.base import Wanted
+from raptor_exporter.stores.kinds import Kinds
 
 GOOD = {
     "session_id": "login",
@@ -127,6 +130,18 @@ def test_timestamps_parse(key, value):
 @pytest.mark.parametrize("value", [MISSING, None, "", "chrome", "Chromium", "chromium ", 1, ["chromium"]])
 def test_a_browser_is_one_of_three(value):
     assert reason(browser_type=value) == "invalid_browser_type"
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "-" + "1" * 20_000, "1e5", "1.5"])
+def test_a_number_of_any_length_is_legal_and_is_no_text(number):
+    data = json.dumps(GOOD)[:-1].encode() + b', "n": ' + number.encode() + b"}"
+    assert check(data).reason is None
+    assert check(data, decode=Kinds(Wanted(frozenset({"env"}))).decode).reason is None
+    odd = data.replace(b'"ci"', b"true")  # read the long way
+    assert check(odd, decode=Kinds(Wanted(frozenset({"env"}))).decode).reason is None
+    assert metadata_text(parse_object(data)["n"]) in (number, "100000.0")
+    as_name = data.replace(json.dumps(GOOD["session_id"]).encode(), number.encode())
+    assert check(as_name).reason == "missing_session_id"
 
 
 def test_the_first_check_that_fails_names_the_reason():

@@ -34,7 +34,7 @@ def members(data: bytes) -> Members | None:
         return {key: bytes(memoryview(value)) for key, value in _decode(data).items()}
     except (ValueError, RecursionError):
         # Corrupt, or legal for Python and odd for others: half of a surrogate pair, for one.
-        document = parse_object(data)
+        document = parse_object(data, parse_int=int)
     return None if document is None else {key: _encoded(value) for key, value in document.items()}
 
 
