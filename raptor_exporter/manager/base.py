@@ -116,7 +116,7 @@ class ManagerBase(Bookkeeping, abc.ABC):
         return reopened.page
 
     def _load(self, stem: str) -> dict[str, Any]:
-        data = self._store.read(stem)
+        data = self._store.read_settled(stem)
         if data is None:
             raise InvalidSession(NOT_FOUND)
         reason = check(data, self._store.timezone).reason

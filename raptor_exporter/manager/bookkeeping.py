@@ -98,7 +98,7 @@ class Bookkeeping:
 
     def _read(self, name: str) -> bytes | None:
         stem = self._find(name)
-        return None if stem is None else self._store.read(stem)
+        return None if stem is None else self._store.read_settled(stem)
 
     def _find(self, name: object) -> str | None:
         return self._store.find(name) if isinstance(name, str) else None

@@ -14,7 +14,13 @@ from typing import Any, NamedTuple
 
 from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
 from raptor_exporter.names import SUFFIX, could_be_stem, is_session_file, safe_name
-from raptor_exporter.session import MAX_FILE_BYTES, check, format_timestamp, parse_timestamp
+from raptor_exporter.session import (
+    MAX_FILE_BYTES,
+    check,
+    format_timestamp,
+    parse_object,
+    parse_timestamp,
+)
 from raptor_exporter.stores import document, home, posix
 from raptor_exporter.stores.access import Access, look_at_access
 from raptor_exporter.stores.base import Snapshot, Wanted
@@ -26,6 +32,8 @@ from raptor_exporter.stores.replacing import replace_if_unchanged
 from raptor_exporter.stores.scan import Scanner
 from raptor_exporter.stores.trash import Trash
 
+# Seconds that a program may take from the first to the last byte of a file that it writes in place.
+_SETTLING = 0.1
 _TRIES = 50  # how often a writer starts again when foreign writers keep changing the same file
 
 
@@ -151,10 +159,16 @@ class FileStore:
         if stem == name or not _is_regular(directory, stem + SUFFIX):
             return None
         try:
-            found = _read(directory, stem)
+            found = _read_settled(directory, stem)
         except UnreadableSession:
             return None
         return stem if found is not None and check(found.data).session_id == name else None
+
+    def read_settled(self, stem: str) -> bytes | None:
+        """The same as ``read``, but a moment later if another program is just writing the file in place."""
+        with self._reading() as directory:
+            found = _read_settled(directory, stem)
+        return None if found is None else found.data
 
     def read(self, stem: str) -> bytes | None:
         """The bytes of a session file; None if there is none. Raises UnreadableSession."""
@@ -234,7 +248,7 @@ class FileStore:
         """Move ``last_accessed`` forward to ``when`` (POSIX seconds), keeping everything else."""
         with self._writing() as directory:
             for _ in range(_TRIES):
-                found = _read(directory, stem)
+                found = _read_settled(directory, stem)
                 kept = _members(stem, found)
                 if kept is None:
                     return False
@@ -253,7 +267,7 @@ class FileStore:
 
     def _replaceable(self, directory: int, stem: str) -> _Found | None:
         """What a save is about to replace; None where the name is free."""
-        found = _read(directory, stem)
+        found = _read_settled(directory, stem)
         if found is None and _status(directory, stem + SUFFIX) is not None:
             message = f"{stem}{SUFFIX} in the store is no regular file: move it away, or choose another name"
             raise SessionConflict(message)
@@ -324,6 +338,24 @@ def _read(directory: int, stem: str) -> _Found | None:
     if len(data) > MAX_FILE_BYTES:
         raise UnreadableSession(f"{stem}{SUFFIX} is over 1 MiB, too large for a session file")
     return _Found(data, status)
+
+
+def _read_settled(directory: int, stem: str) -> _Found | None:
+    """What a file holds, once another program that writes it in place has come to its end.
+
+    Between its first and its last write the file is no JSON: it would pass for corrupt, and for nobody's.
+    """
+    deadline = time.monotonic() + _SETTLING
+    while True:
+        found = _read(directory, stem)
+        if found is None or not _is_torn(found) or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.005)
+
+
+def _is_torn(found: _Found) -> bool:
+    just_now = abs(time.time() - found.status.st_mtime) < _SETTLING
+    return just_now and parse_object(found.data) is None
 
 
 def _members(stem: str, found: _Found | None) -> document.Members | None:

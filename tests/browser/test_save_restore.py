@@ -544,7 +544,7 @@ def test_a_session_deleted_in_between_is_restored_with_a_warning(chromium, store
             def touch_and_lose(stem):
                 found = touch(stem)
                 document = (store / "login.json").read_bytes()
-                monkeypatch.setattr(manager._store, "read", lambda _stem: document)
+                monkeypatch.setattr(manager._store, "read_settled", lambda _stem: document)
                 (store / "login.json").unlink()
                 return found
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import threading
 import time
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from support.processes import NOBODY, become, child, stop_here
 from support.sessions import DAY, HOUR, read_session, session_fields, timestamp, write_session
 
 from raptor_exporter.exceptions import SessionConflict, StoreError, UnreadableSession, UnsafeName
-from raptor_exporter.session import parse_timestamp
+from raptor_exporter.session import check, parse_timestamp
 from raptor_exporter.stores import home, posix
 from raptor_exporter.stores.base import Wanted
 from raptor_exporter.stores.files import FileStore
@@ -225,6 +226,41 @@ def test_two_that_save_a_new_name_at_once_do_not_overwrite_each_other(store, mon
     with pytest.raises(SessionConflict, match="belongs to the session 'somebody-else'"):
         store.save("new", {"session_id": "new"})
     assert read_session(store, "new")["session_id"] == "somebody-else"
+
+
+def test_a_file_that_is_just_being_written_in_place_is_neither_free_nor_corrupt(store):
+    """Between truncating and writing it is empty, as other tools write it."""
+    path = write_session(store, "ab", session_id="a b")
+    text = path.read_text()
+    done = threading.Event()
+
+    def rewrite():
+        while not done.is_set():
+            with path.open("w") as file:
+                time.sleep(0.03)
+                file.write(text)
+            time.sleep(0.02)
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        for _ in range(15):
+            with pytest.raises(SessionConflict, match="belongs to the session 'a b'"):
+                store.save("ab", session_fields("ab"))
+            assert store.find("a b") == "ab"
+            assert check(store.read_settled("ab")).reason is None
+            assert store.mark_accessed("ab", 0.0)
+    finally:
+        done.set()
+        writer.join()
+    assert path.read_text() == text
+
+
+def test_what_stays_corrupt_is_taken_after_a_moment(store):
+    (store.path / "a.json").write_text("{")
+    assert store.read_settled("a") == b"{"
+    assert store.save("a", session_fields("a")) == "a"
+    assert check(store.read("a")).reason is None
 
 
 def test_a_name_that_something_else_has_is_not_written_through_or_over(store, tmp_path):
