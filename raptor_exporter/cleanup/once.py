@@ -69,7 +69,13 @@ Ask = Callable[[Snapshot], Probes]
 
 
 def look(
-    store: Store, rules: Rules, *, ask: Ask | None = None, previous: Snapshot | None = None, now: float
+    store: Store,
+    rules: Rules,
+    *,
+    ask: Ask | None = None,
+    always: bool = False,
+    previous: Snapshot | None = None,
+    now: float,
 ) -> Plan:
     """Refresh, probe if some rule asks for it, and plan.
 
@@ -77,13 +83,14 @@ def look(
         store: where the sessions are.
         rules: what to decide by.
         ask: probes a snapshot's endpoints; None where probing is not configured.
+        always: probe also where no rule asks for it.
         previous: the last snapshot, so that only what changed is read.
         now: POSIX seconds that the plan is for.
 
     Raises:
         StoreError: the store can't be refreshed.
     """
-    asking = ask if needs_endpoints(rules) else None
+    asking = ask if always or needs_endpoints(rules) else None
     snapshot = store.refresh(previous, Wanted(metadata_keys(rules), asking is not None))
     return plan(snapshot, rules, now, asking(snapshot) if asking is not None else NO_PROBES)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ from raptor_exporter.cli.options import common, option
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from raptor_exporter.cleanup.match import Probes
+    from raptor_exporter.cleanup.once import Ask
+    from raptor_exporter.cleanup.policy import EndpointState
+    from raptor_exporter.stores.base import Snapshot
 
 _PUSH_SECONDS = 10.0
 _JOB = "raptor_exporter"
@@ -58,13 +64,17 @@ def _look(app: App) -> CollectorRegistry:
     from raptor_exporter.metrics.cleanup import PlanCollector
     from raptor_exporter.metrics.exporter import BuildCollector
     from raptor_exporter.metrics.figures import StoreFigures
+    from raptor_exporter.metrics.histogram import Durations
+    from raptor_exporter.metrics.probe import ProbeCollector
     from raptor_exporter.metrics.store import SessionCollector, StoreCollector
 
     figures = StoreFigures()
     started = time.monotonic()
     rules = app.config.rules
-    plan = look(app.store, rules, ask=asker(app.config), now=time.time())
-    figures.durations.observe(time.monotonic() - started)
+    ask = asker(app.config)
+    probed = None if ask is None else _Probed(ask)
+    plan = look(app.store, rules, ask=probed, always=True, now=time.time())
+    figures.durations.observe(time.monotonic() - started - (0.0 if probed is None else probed.seconds))
     figures.last_refresh = plan.snapshot.taken_at
     access = app.store.access(plan.snapshot)
     registry = CollectorRegistry()
@@ -75,7 +85,33 @@ def _look(app: App) -> CollectorRegistry:
         BuildCollector(),
     ):
         registry.register(collector)
+    if probed is not None:
+        durations = Durations()
+        durations.observe(probed.seconds)
+        registry.register(ProbeCollector(lambda: probed.sessions, durations))
     return registry
+
+
+class _Probed:
+    """Asks once, and keeps what the metrics tell of it.
+
+    Attributes:
+        sessions: how many by what was found of their browsers.
+        seconds: how long it took.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self.sessions: Counter[EndpointState] = Counter()
+        self.seconds = 0.0
+        self._ask = ask
+
+    def __call__(self, snapshot: Snapshot) -> Probes:
+        started = time.monotonic()
+        probes = self._ask(snapshot)
+        self.seconds = time.monotonic() - started
+        endpoints = (r.endpoint for r in snapshot.records.values() if r.endpoint is not None)
+        self.sessions.update(probes[endpoint].state for endpoint in endpoints)
+        return probes
 
 
 def _push(url: str, registry: CollectorRegistry) -> None:

@@ -819,6 +819,19 @@ def test_metrics_to_stdout_and_to_a_file_are_the_same_families(run, tmp_path):
     assert not [n for n in os.listdir(tmp_path) if n.startswith(".raptor.prom")]
 
 
+def test_metrics_tell_what_a_probe_found_where_one_is_configured(command, store_dir, tmp_path):
+    for name in ("a", "b"):
+        write_session(store_dir, name, cdp_url="ws://127.0.0.1:1/devtools/browser/x")
+    write_session(store_dir, "c", cdp_url="ws://elsewhere.example:1/devtools/browser/x")
+    config = tmp_path / "c.yaml"
+    config.write_text("version: 1\nprobe: {timeout: 500ms}\n")
+    shown = command("metrics", "--store", store_dir, "--config", config).out
+    for result, count in (("reachable", 0), ("unreachable", 2), ("unknown", 1)):
+        assert f'raptor_session_endpoints{{result="{result}"}} {count}.0\n' in shown
+    assert "raptor_probe_duration_seconds_count 1.0\n" in shown
+    assert "endpoints{" not in command("metrics", "--store", store_dir).out
+
+
 def test_metrics_that_cannot_be_delivered_are_status_1(run, tmp_path):
     for words in (("--textfile", tmp_path / "no" / "x.prom"), ("--push", "http://127.0.0.1:9")):
         result = run("metrics", *words)
