@@ -140,10 +140,18 @@ def _check(args: list[str], *, headless: bool) -> None:
         remedy = _OURS.get(argument.partition("=")[0])
         if remedy is not None:
             raise _failure(f"args must not hold {argument.partition('=')[0]}: {remedy}")
-        if "\0" in argument:
-            raise _failure("args must not hold a NUL character")
+        if "\0" in argument or not _can_be_encoded(argument):
+            raise _failure("args must not hold a NUL character or half a surrogate pair")
     if not headless and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise _failure("a browser with a window needs a display: set DISPLAY, or launch it headless")
+
+
+def _can_be_encoded(argument: str) -> bool:
+    try:
+        os.fsencode(argument)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _make_profile(user_data_dir: str | os.PathLike[str] | None) -> Path:
@@ -152,7 +160,7 @@ def _make_profile(user_data_dir: str | os.PathLike[str] | None) -> Path:
             return new_profile()
         profile = Path(user_data_dir).expanduser().absolute()
         make_profile(profile)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # a NUL is a ValueError
         raise _failure(f"there is no directory for the browser's profile: {error}") from error
     return profile
 

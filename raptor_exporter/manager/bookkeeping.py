@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -247,10 +246,14 @@ def _configured(storage_dir: str | os.PathLike[str] | None) -> Config:
     return load_config(Path(file).expanduser())
 
 
+_MOST_DAYS = 1e9  # nothing is as old
+
+
 def _seconds(days: object) -> float:
-    if isinstance(days, bool) or not isinstance(days, (int, float)) or math.isnan(days) or days < 0:
+    # Compared with itself and 0 alone: a whole number may be too large for a float.
+    if isinstance(days, bool) or not isinstance(days, (int, float)) or days != days or days < 0:  # noqa: PLR0124
         raise BadArgument(f"max_age_days is {days!r}: give a number of days, 0 or more")
-    return days * DAY
+    return min(days, _MOST_DAYS) * DAY
 
 
 def _info_of(data: bytes | None) -> SessionInfo | None:

@@ -225,6 +225,14 @@ class TestFailures:
     def test_arguments_that_would_make_it_unreachable_are_refused(self, argument, remedy):
         assert self.fails(args=[argument]) == f"args must not hold {argument.partition('=')[0]}: {remedy}"
 
+    @pytest.mark.parametrize("argument", ["--lang=a\0b", "--lang=\ud800"])
+    def test_arguments_that_no_process_can_get_are_refused(self, argument):
+        assert self.fails(args=[argument]).startswith("args must not hold a NUL character or half")
+
+    @pytest.mark.parametrize("directory", ["a\0b", "\ud800"])
+    def test_a_directory_that_can_not_be_is_refused(self, directory):
+        assert self.fails(user_data_dir=directory).startswith("there is no directory for the browser's profile: ")
+
     def test_a_window_without_a_display_is_refused(self, monkeypatch):
         monkeypatch.delenv("DISPLAY", raising=False)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

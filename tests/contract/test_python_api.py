@@ -350,6 +350,8 @@ def test_age_is_exact(manager, store_dir, age_days, limit, goes):
 def test_age_goes_by_last_access_alone(manager, store_dir):
     write_session(store_dir, "created-long-ago", idle=HOUR, age=900 * DAY, changed=900 * DAY)
     write_session(store_dir, "changed-now", idle=8 * DAY, changed=0)
+    for never in (10**400, float("inf"), 1e300):
+        assert manager.cleanup_expired_sessions(max_age_days=never) == 0
     assert manager.cleanup_expired_sessions(max_age_days=7) == 1
     assert manager.list_sessions() == ["created-long-ago"]
 
