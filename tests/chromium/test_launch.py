@@ -231,7 +231,8 @@ class TestFailures:
 
     @pytest.mark.parametrize("directory", ["a\0b", "\ud800"])
     def test_a_directory_that_can_not_be_is_refused(self, directory):
-        assert self.fails(user_data_dir=directory).startswith("there is no directory for the browser's profile: ")
+        message = self.fails(user_data_dir=directory)
+        assert message.startswith("there is no directory for the browser's profile: ")
 
     def test_a_window_without_a_display_is_refused(self, monkeypatch):
         monkeypatch.delenv("DISPLAY", raising=False)
