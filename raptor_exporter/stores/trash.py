@@ -301,7 +301,10 @@ class Trash:
         with self._opened() as (directory, trash):
             check_free(directory, chosen)
             for run in self._held(trash, [chosen[0].run]):
-                return restore_all(self._store, directory, run, sorted(t.name for t in chosen))
+                restored = restore_all(self._store, directory, run, sorted(t.name for t in chosen))
+                if not any(restored):
+                    raise SessionConflict(f"another process has just restored or emptied {wanted}")
+                return restored
         message = (
             f"the run {chosen[0].run} can't be used now: another process is at work on it, or see the log"
         )
@@ -384,16 +387,22 @@ class Trash:
                 if not plan.is_as_claimed(name, Identity.of(status), _store_id(directory)):
                     # Somebody had the file open when it was claimed and wrote to it since.
                     outcome = self._put_back(directory, run, name, status)
-                    done = done._replace(put_back=done.put_back + (outcome.result == SKIPPED))
+                    done = done._replace(
+                        put_back=done.put_back + (outcome.result == SKIPPED),
+                        left=done.left + (outcome.result == FAILED),
+                    )
                     continue
                 os.unlink(runs.claimed_name(name), dir_fd=run.folder)
                 done = done._replace(sessions=done.sessions + 1, bytes=done.bytes + status.st_size)
             except OSError as error:  # one that can't be deleted must not keep the others
                 failure = error
                 done = done._replace(left=done.left + 1)
+        try:
+            runs.remove(trash, run)
+        except OSError as error:
+            failure = error
         if failure is not None:
             _warn_of_emptying(run, failure)
-        runs.remove(trash, run)
         return done
 
     # -- folders ---------------------------------------------------------------------------------

@@ -561,6 +561,20 @@ def test_those_who_only_look_share_a_run_and_a_change_waits_for_them(deleted, ch
         assert names(deleted) == []
 
 
+def test_what_another_process_brought_back_while_this_one_waited_is_told(deleted, monkeypatch):
+    wait = posix.flock_after_readers
+
+    def late(fd):
+        monkeypatch.setattr(posix, "flock_after_readers", wait)
+        assert deleted.trash.restore("login").names == ["login"]
+        os.rename(deleted.path / "login.json", deleted.path / "elsewhere")  # taken away once more
+        return wait(fd)
+
+    monkeypatch.setattr(posix, "flock_after_readers", late)
+    with pytest.raises(SessionConflict, match="another process has just restored or emptied login"):
+        deleted.trash.restore("login")
+
+
 def test_a_reader_that_hangs_keeps_a_run_and_that_is_told(deleted, monkeypatch):
     monkeypatch.setattr(posix.flock_after_readers, "__kwdefaults__", {"wait": 0.2})
     with child(lambda: look_at_all_and_stop(deleted)) as reader:
