@@ -41,6 +41,7 @@ async def reopen(turn: Turn, connections: Connections, cdp_url: str, metadata: M
         BrowserProblem: there is none to be had, and why.
     """
     address = _checked_address(cdp_url)
+    cdp_url = _as_drivers_read_it(cdp_url)
     doubt = await _ask_for_browser(turn, cdp_url, address)
     try:
         link, cached = await _connect(turn, connections, cdp_url, address, doubt)
@@ -60,6 +61,12 @@ async def reopen(turn: Turn, connections: Connections, cdp_url: str, metadata: M
         ) from error
     except TimeoutError as error:
         raise _blocked(address) from error
+
+
+def _as_drivers_read_it(cdp_url: str) -> str:
+    """Its scheme in lower case, and no fragment: other spellings are legal and not understood."""
+    scheme, separator, rest = cdp_url.partition("#")[0].partition("://")
+    return f"{scheme.lower()}{separator}{rest}"
 
 
 def _checked_address(cdp_url: str) -> str:

@@ -227,6 +227,18 @@ def test_of_two_browsers_on_one_port_of_localhost_the_right_one_is_found(chromiu
         asyncio.run(story(second))
 
 
+def test_a_scheme_in_capitals_and_a_fragment_are_legal_and_lead_to_the_same_connection(chromium, store):
+    async def story():
+        async with SessionManager(store) as manager:
+            write_session(store, "login", cdp_url=chromium.ws_url, metadata={})
+            page = await manager.restore_session("login")
+            odd = f"WS://127.0.0.1:{chromium.port}{chromium.path}#somewhere"
+            write_session(store, "login", cdp_url=odd, metadata={})
+            assert await manager.restore_session("login") is page
+
+    asyncio.run(story())
+
+
 def test_a_browser_behind_a_name_that_it_refuses_is_found(chromium, store, monkeypatch):
     import socket
 
