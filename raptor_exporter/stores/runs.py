@@ -87,6 +87,11 @@ def names(trash: int) -> list[str]:
         return sorted(e.name for e in entries if _RUN.fullmatch(e.name) and e.is_dir(follow_symlinks=False))
 
 
+def opened(trash: int, run: str) -> contextlib.AbstractContextManager[int]:
+    """The descriptor of a run's folder for the length of a block. A link in its place is not followed."""
+    return posix.opened(run, posix.DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=trash)
+
+
 def held(trash: int, runs: list[str], *, writing: bool = True) -> Iterator[HeldRun]:
     """Each of the runs whose lock is to be had, with its lock held while it is looked at.
 
@@ -113,7 +118,7 @@ def held(trash: int, runs: list[str], *, writing: bool = True) -> Iterator[HeldR
 
 
 def _open(stack: contextlib.ExitStack, trash: int, run: str, *, writing: bool) -> HeldRun | None:
-    folder = stack.enter_context(posix.opened(run, posix.DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=trash))
+    folder = stack.enter_context(opened(trash, run))
     flags = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
         fd = stack.enter_context(posix.opened(manifest.FILE, flags | os.O_RDWR, dir_fd=folder))

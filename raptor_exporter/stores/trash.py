@@ -240,7 +240,7 @@ class Trash:
                 for run in runs.names(trash):
                     with (
                         contextlib.suppress(FileNotFoundError, NotADirectoryError),
-                        posix.opened(run, posix.DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=trash) as folder,
+                        runs.opened(trash, run) as folder,
                     ):
                         changed = os.fstat(folder).st_mtime_ns
                         if (known := self._usage.get(run)) is None or known[0] != changed:
@@ -445,7 +445,7 @@ def _held_by_others(trash: int, names: Iterable[str]) -> int:
     for run in names:
         with (
             contextlib.suppress(OSError),  # another user's, or emptied by now
-            posix.opened(run, posix.DIRECTORY_FLAGS | os.O_NOFOLLOW, dir_fd=trash) as folder,
+            runs.opened(trash, run) as folder,
         ):
             sessions += used(folder).sessions
     return sessions
