@@ -109,7 +109,16 @@ def test_an_error_in_either_thread_ends_both_and_loses_nothing(many, monkeypatch
     assert len(_names(many)) > 1
 
 
-def test_ctrl_c_while_one_waits_for_the_other_ends_that_first_and_is_not_swallowed(many, monkeypatch):
+@pytest.fixture
+def timer():
+    """Set it, and a Ctrl-C comes after so many seconds."""
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_ctrl_c_while_one_waits_for_the_other_ends_that_first_and_is_not_swallowed(many, monkeypatch, timer):
     """An interrupted join() takes a thread for ended that still runs."""
     claim = Run.claim
     returned = threading.Event()
@@ -128,49 +137,39 @@ def test_ctrl_c_while_one_waits_for_the_other_ends_that_first_and_is_not_swallow
     def progress(number):
         done.append(number)
         if number == SESSIONS // 2 + 100:  # this thread has done its own half
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            timer(0.05)
 
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run(many, plan_now(many), progress=progress)
-    finally:
-        returned.set()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(KeyboardInterrupt):
+        run(many, plan_now(many), progress=progress)
+    returned.set()
     assert 0 < len(_names(many)) - 1 < SESSIONS // 2
     eventually(lambda: not any(t.name == "claims" for t in threading.enumerate()))
     assert late == []
     assert len(_names(many)) + len(_trashed(many)) == SESSIONS + 1
 
 
-def test_ctrl_c_while_the_second_thread_starts_lets_no_claim_go_astray(many, monkeypatch):
+def test_ctrl_c_while_the_second_thread_starts_lets_no_claim_go_astray(many, monkeypatch, timer):
     start = threading.Thread.start
     delays = itertools.cycle([5e-6, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4])
 
     def interrupted(self):
         if self.name == "claims":
-            signal.setitimer(signal.ITIMER_REAL, next(delays))
+            timer(next(delays))
         start(self)
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     stopped = 0
-    try:
-        for _ in range(12):
-            with contextlib.suppress(KeyboardInterrupt):
-                run(many, plan_now(many))
-                stopped -= 1
-            stopped += 1
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            # One that was interrupted before it began is listed for ever, without an ident.
-            eventually(lambda: not any(t.name == "claims" and t.ident for t in threading.enumerate()))
-            assert len(_names(many)) + len(_trashed(many)) == SESSIONS + 1
-            if len(_names(many)) <= MANY:
-                many.trash.restore(many.trash.sessions()[0].run)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    for _ in range(12):
+        with contextlib.suppress(KeyboardInterrupt):
+            run(many, plan_now(many))
+            stopped -= 1
+        stopped += 1
+        timer(0)
+        # One that was interrupted before it began is listed for ever, without an ident.
+        eventually(lambda: not any(t.name == "claims" and t.ident for t in threading.enumerate()))
+        assert len(_names(many)) + len(_trashed(many)) == SESSIONS + 1
+        if len(_names(many)) <= MANY:
+            many.trash.restore(many.trash.sessions()[0].run)
     assert stopped > 0
 
 
